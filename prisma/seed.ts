@@ -1,0 +1,30 @@
+import type { Role } from '#auth/viewer.ts';
+import type { Services } from '#context.ts';
+import { newId } from '#lib/ids.ts';
+
+const USERS: readonly { username: string; displayName: string; roles: readonly Role[] }[] = [
+  { username: 'alice', displayName: 'Alice', roles: ['USER'] },
+  { username: 'bob', displayName: 'Bob', roles: ['USER'] },
+  { username: 'oscar', displayName: 'Oscar', roles: ['USER', 'OPERATOR'] },
+  { username: 'audrey', displayName: 'Audrey', roles: ['USER', 'AUDITOR'] },
+  { username: 'admin', displayName: 'Admin', roles: ['USER', 'ADMIN'] },
+];
+
+/**
+ * The small world of the docs and demos: five accounts, and the source `github` granted to alice.
+ * What is there already stays as it is. Never in production.
+ */
+export async function seed(app: Services): Promise<void> {
+  if (app.config.mode === 'production') throw new Error('Seeds never run in production');
+  await app.prisma.user.createMany({
+    data: USERS.map((user) => ({ ...user, id: newId(), roles: [...user.roles] })),
+    skipDuplicates: true,
+  });
+  await app.database.query(
+    `INSERT INTO webhook_source_grant (id, source_id, user_id)
+     SELECT $1, s.id, u.id FROM webhook_source s, users u
+     WHERE s.path = 'github' AND u.username = 'alice'
+     ON CONFLICT DO NOTHING`,
+    [newId()],
+  );
+}

@@ -1,0 +1,112 @@
+import type { Config } from '#config.ts';
+import type { App, Services } from '#context.ts';
+import { createDatabase } from '#database/client.ts';
+import { migrate } from '#database/migrate.ts';
+import { createPrisma } from '#database/prisma.ts';
+import { createCursorCodec } from '#feeds/cursor.ts';
+import { createFeedHub } from '#feeds/hub.ts';
+import { startJobs } from '#jobs/runner.ts';
+import { deriveKey } from '#lib/derive-key.ts';
+import { createLog, type Log } from '#log.ts';
+import { createMetrics } from '#metrics.ts';
+import type { Bus } from '#pubsub/bus.ts';
+import { createJetStreamBus } from '#pubsub/jetstream.ts';
+import { createPostgresBus } from '#pubsub/postgres.ts';
+import { webhookStored } from '#pubsub/topics/webhooks.ts';
+import { topics } from '#pubsub/topics.ts';
+import { createRedis } from '#redis/client.ts';
+import { createAuthenticator } from '#resolvers/users/viewer.ts';
+import { createWebhookFeed } from '#resolvers/webhooks/feed.ts';
+import { createSourceDirectory, ensureGitHubSource } from '#resolvers/webhooks/source.ts';
+
+export interface AppOptions {
+  readonly log?: Log;
+  /** Without jobs nothing is projected: for a node that only answers, and for tools. */
+  readonly runsJobs?: boolean;
+}
+
+/**
+ * Opens everything a node stands on, migrates, and starts the jobs. Whatever was opened is closed
+ * again when a later step fails.
+ */
+export async function createApp(config: Config, options: AppOptions = {}): Promise<App> {
+  const log = options.log ?? createLog(config.logLevel);
+  const closers: (() => Promise<unknown>)[] = [];
+  const closeAll = async () => {
+    for (const close of closers.splice(0).reverse()) {
+      await close().catch((error: unknown) => log.error({ err: error }, 'Closing failed'));
+    }
+  };
+
+  try {
+    const metrics = createMetrics();
+    await migrate(config.databaseUrl);
+    const database = createDatabase({
+      connectionString: config.databaseUrl,
+      poolMax: config.databasePoolMax,
+      onIdleError: (error) => log.warn({ err: error }, 'A connection to PostgreSQL was lost'),
+    });
+    closers.push(() => database.close());
+    const prisma = createPrisma(database);
+    closers.push(() => prisma.$disconnect());
+    const redis = createRedis({
+      url: config.redisUrl,
+      keyPrefix: config.redisKeyPrefix,
+      onError: (error) => log.warn({ err: error }, 'Redis is away'),
+    });
+    closers.push(async () => redis.disconnect());
+    const bus = await openBus(config, log, database.pool);
+    closers.push(() => bus.close());
+
+    const webhookFeed = createFeedHub({
+      feed: createWebhookFeed(database),
+      topic: webhookStored,
+      bus,
+      cursors: createCursorCodec(deriveKey(config.secretKey, 'cursor')),
+      onError: (error) => log.warn({ err: error }, 'Following webhooks was interrupted'),
+    });
+    closers.push(() => webhookFeed.close());
+    const services: Services = {
+      config,
+      log,
+      metrics,
+      database,
+      prisma,
+      redis,
+      bus,
+      webhookFeed,
+      webhookSources: createSourceDirectory(database, config),
+      authenticate: createAuthenticator(database),
+    };
+    await ensureGitHubSource(database, config);
+    await services.webhookSources.refresh();
+    if (options.runsJobs !== false) {
+      const jobs = await startJobs(services);
+      closers.push(() => jobs.close());
+    }
+    return { ...services, close: closeAll };
+  } catch (error) {
+    await closeAll();
+    throw error;
+  }
+}
+
+async function openBus(
+  config: Config,
+  log: Log,
+  pool: Parameters<typeof createPostgresBus>[0]['pool'],
+): Promise<Bus> {
+  if (config.natsUrl !== null) {
+    return createJetStreamBus({
+      url: config.natsUrl,
+      log,
+      topics,
+      namespace: config.natsNamespace,
+      replicas: config.natsReplicas,
+    });
+  }
+  if (config.mode === 'production') {
+    log.warn('NATS_URL is not set: the log is kept in PostgreSQL, which is meant for one node');
+  }
+  return createPostgresBus({ connectionString: config.databaseUrl, pool, log, topics });
+}

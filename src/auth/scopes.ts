@@ -1,0 +1,16 @@
+/** What a personal access token may be used for. Closed: a new scope is a change of the contract. */
+export const SCOPES = {
+  'viewer:read': 'Read the account that the token belongs to.',
+  'tokens:write': 'Create and revoke personal access tokens of the same account.',
+  'webhooks:read': 'Read webhook messages of the sources granted to the account.',
+  'operations:read': 'Read metrics and the details of readiness; needs the role OPERATOR or ADMIN.',
+} as const;
+
+export type Scope = keyof typeof SCOPES;
+
+export const ALL_SCOPES = Object.keys(SCOPES) as readonly Scope[];
+
+/** Whether the text names a scope of this version. */
+export function isScope(text: string): text is Scope {
+  return Object.hasOwn(SCOPES, text);
+}

@@ -1,0 +1,72 @@
+import type { Viewer } from '#auth/viewer.ts';
+import type { Config } from '#config.ts';
+import type { Database } from '#database/client.ts';
+import type { FeedHub } from '#feeds/hub.ts';
+import type { PrismaClient } from '#generated/prisma/client.ts';
+import type { Log } from '#log.ts';
+import type { Metrics } from '#metrics.ts';
+import type { Bus } from '#pubsub/bus.ts';
+import type { RedisClient } from '#redis/client.ts';
+import type { WebhookFeedItem } from '#resolvers/webhooks/feed.ts';
+import type { SourceDirectory } from '#resolvers/webhooks/source.ts';
+
+export interface Services {
+  readonly config: Config;
+  readonly log: Log;
+  readonly metrics: Metrics;
+  readonly database: Database;
+  readonly prisma: PrismaClient;
+  readonly redis: RedisClient;
+  readonly bus: Bus;
+  readonly webhookSources: SourceDirectory;
+  readonly webhookFeed: FeedHub<WebhookFeedItem>;
+  /** The viewer behind a token, read afresh. Throws `UnauthenticatedError`. */
+  readonly authenticate: (token: string) => Promise<Viewer>;
+}
+
+/** Acts for the system: no viewer, so nothing is hidden from it. */
+export interface App extends Services {
+  /** Stops in reverse order of starting; safe to call twice. */
+  close(): Promise<void>;
+}
+
+/** What a request brings to prove who is asking: the token of its bearer header, or nothing. */
+export interface Credentials {
+  readonly token: string | null;
+}
+
+/** Acts for a viewer, for one request or one entry of a stream: what it remembers is never older. */
+export interface Context extends Services {
+  readonly viewer: Viewer | null;
+  readonly requestId: string;
+  /** The same request's next moment: the viewer is read again and nothing is remembered. */
+  readonly refresh: () => Promise<Context>;
+}
+
+/** Throws `UnauthenticatedError` for a token that is unknown, expired or revoked. */
+export async function createContext(
+  app: Services,
+  credentials: Credentials,
+  requestId: string,
+): Promise<Context> {
+  const viewer = credentials.token === null ? null : await app.authenticate(credentials.token);
+  return {
+    ...app,
+    log: app.log.child({ requestId }),
+    viewer,
+    requestId,
+    refresh: () => createContext(app, credentials, requestId),
+  };
+}
+
+/** A value made once a context, e.g. a loader: it dies with the request and is shared with nobody. */
+export function perContext<Value>(create: (ctx: Context) => Value): (ctx: Context) => Value {
+  const values = new WeakMap<Context, Value>();
+  return (ctx) => {
+    const known = values.get(ctx);
+    if (known !== undefined) return known;
+    const value = create(ctx);
+    values.set(ctx, value);
+    return value;
+  };
+}

@@ -1,0 +1,196 @@
+import { judgePlace } from './cursor.ts';
+import type { FeedHead } from './feed.ts';
+import type { FeedHub } from './hub.ts';
+
+/** Resume after `cursor` with this; an item of null is a checkpoint: time passed, nothing was lost. */
+export interface Followed<Item> {
+  readonly cursor: string;
+  readonly item: Item | null;
+}
+
+export interface FollowOptions<Item> {
+  /** Where the caller got to; null starts at the head. */
+  readonly after: string | null;
+  /** Permission and filters, asked for every item just before it would be handed out. */
+  readonly accept: (item: Item) => Promise<boolean>;
+}
+
+/** Owns what it holds: `return` frees it at once, also while a `next` is waiting. */
+export interface FollowStream<Item> {
+  next(): Promise<IteratorResult<Followed<Item>, undefined>>;
+  return(): Promise<IteratorReturnResult<undefined>>;
+  [Symbol.asyncIterator](): FollowStream<Item>;
+}
+
+/**
+ * Every item after `after`, in order, once, replayed and then live, without a seam: the contiguous
+ * sequence that `accept` lets through, or an error that ends the stream (`CursorInvalidError`,
+ * `CursorExpiredError`, `FeedResetError`). The first item is a checkpoint, and another follows
+ * whenever nothing was handed out for `checkpointMs`, so that a quiet follower's cursor stays fresh.
+ */
+export async function follow<Item>(
+  hub: FeedHub<Item>,
+  key: string,
+  options: FollowOptions<Item>,
+): Promise<FollowStream<Item>> {
+  const head = await hub.readHead(key);
+  const start = startOf(hub, key, head, options.after);
+  const follower = createFollower(hub, key, head, start);
+  let position = start;
+  let handedOutAt = Number.NEGATIVE_INFINITY;
+  let pending: Promise<IteratorResult<Followed<Item>, undefined>> = Promise.resolve(done());
+
+  const handOut = (item: Item | null): IteratorResult<Followed<Item>, undefined> => {
+    handedOutAt = performance.now();
+    const cursor = hub.cursors.encode({ feed: hub.feed.name, key, epoch: head.epoch, position });
+    return { done: false, value: { cursor, item } };
+  };
+
+  const pull = async (): Promise<IteratorResult<Followed<Item>, undefined>> => {
+    if (handedOutAt === Number.NEGATIVE_INFINITY) return handOut(null);
+    for (;;) {
+      const isDue = () => performance.now() - handedOutAt >= hub.checkpointMs;
+      const next = await follower.next(isDue);
+      if (next === 'closed') return done();
+      if (next === 'due') return handOut(null);
+      position = hub.feed.positionOf(next);
+      if (await options.accept(next)) return follower.isClosed() ? done() : handOut(next);
+      if (isDue()) return handOut(null);
+    }
+  };
+
+  const stream: FollowStream<Item> = {
+    // Calls are answered one after another, so that nothing overtakes a slow `accept`.
+    next() {
+      pending = pending.catch(done).then(async () => {
+        if (follower.isClosed()) return done();
+        try {
+          return await pull();
+        } catch (error) {
+          follower.close();
+          throw error;
+        }
+      });
+      return pending;
+    },
+    async return() {
+      follower.close();
+      return done();
+    },
+    [Symbol.asyncIterator]: () => stream,
+  };
+  return stream;
+}
+
+function done(): IteratorReturnResult<undefined> {
+  return { done: true, value: undefined };
+}
+
+function startOf<Item>(
+  hub: FeedHub<Item>,
+  key: string,
+  head: FeedHead,
+  after: string | null,
+): bigint {
+  if (after === null) return head.head;
+  const feed = hub.feed.name;
+  const place = hub.cursors.decode(after, { feed, key });
+  const fault = judgePlace(hub.cursors, place, head);
+  if (fault !== null) throw fault;
+  return place.position;
+}
+
+interface Follower<Item> {
+  /** The next item; `due` once `isDue()` and nothing came; `closed` after `close`. */
+  next(isDue: () => boolean): Promise<Item | 'due' | 'closed'>;
+  isClosed(): boolean;
+  close(): void;
+}
+
+/**
+ * Level with the reader, it is handed items into a queue. When the queue is full it leaves the
+ * others, keeps its position, and once drained reads on by itself until it is level again. It joins
+ * in the same turn in which it finds itself level, so nothing fits between.
+ */
+function createFollower<Item>(
+  hub: FeedHub<Item>,
+  key: string,
+  head: FeedHead,
+  start: bigint,
+): Follower<Item> {
+  const { feed } = hub;
+  const { reader, release } = hub.hold(key, head);
+  const queue: Item[] = [];
+  let queueBytes = 0;
+  let position = start;
+  let closed = false;
+  let wake: (() => void) | null = null;
+  let stopTicks: (() => void) | null = null;
+
+  const enqueue = (item: Item, at: bigint) => {
+    position = at;
+    queue.push(item);
+    queueBytes += feed.bytesOf(item);
+  };
+
+  const member = {
+    take(item: Item, at: bigint) {
+      if (at <= position) return;
+      enqueue(item, at);
+      if (queueBytes > hub.queueBytesMax) reader.members.delete(member);
+      wake?.();
+    },
+    wake: () => wake?.(),
+  };
+
+  const close = () => {
+    if (closed) return;
+    closed = true;
+    reader.members.delete(member);
+    queue.length = 0;
+    release();
+    wake?.();
+  };
+
+  const nextQueued = () => {
+    const item = queue.shift();
+    if (item !== undefined) queueBytes -= feed.bytesOf(item);
+    return item;
+  };
+
+  /** One step: level with the reader by what its ring holds, else a page of the table further. */
+  const catchUp = async () => {
+    const recent = reader.recentAfter(position);
+    if (recent !== null) reader.members.add(member);
+    for (const item of recent ?? (await reader.readAfter(position))) {
+      const at = feed.positionOf(item);
+      if (at > position) enqueue(item, at);
+    }
+  };
+
+  return {
+    isClosed: () => closed,
+    close,
+    async next(isDue) {
+      for (;;) {
+        if (closed) return 'closed';
+        const item = nextQueued();
+        if (item !== undefined) return item;
+        if (reader.failure !== null) throw reader.failure;
+        if (!reader.members.has(member)) {
+          await catchUp();
+          continue;
+        }
+        if (isDue()) return 'due';
+        await new Promise<void>((resolve) => {
+          wake = resolve;
+          stopTicks = hub.onTick(() => {
+            if (isDue()) resolve();
+          });
+        });
+        wake = null;
+        stopTicks?.();
+      }
+    },
+  };
+}

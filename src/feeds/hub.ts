@@ -1,0 +1,200 @@
+import { UnavailableError } from '#lib/errors.ts';
+import type { Bus, Subscription } from '#pubsub/bus.ts';
+import type { Topic } from '#pubsub/topic.ts';
+import { type CursorCodec, judgePlace } from './cursor.ts';
+import type { Feed, FeedHead } from './feed.ts';
+import { createKeyReader, type KeyReader } from './reader.ts';
+
+/** What a feed's topic carries: the position that the key's head has reached. */
+export interface FeedNews {
+  readonly position: string;
+}
+
+export interface FeedHub<Item> {
+  readonly feed: Feed<Item>;
+  readonly cursors: CursorCodec;
+  readonly checkpointMs: number;
+  readonly queueBytesMax: number;
+  /** What the table says now; callers in the same turn share one query. Throws when unreachable. */
+  readHead(key: string): Promise<FeedHead>;
+  /** Holds the key's reader until `release`; the last one to leave frees it and the bus's tail. */
+  hold(key: string, head: FeedHead): { readonly reader: KeyReader<Item>; release(): void };
+  /** Called each `headCheckMs` while somebody follows: how streams notice that time passes. */
+  onTick(listener: () => void): () => void;
+  /** Followed keys, for tests and metrics. */
+  readonly size: number;
+  close(): Promise<void>;
+}
+
+export interface FeedHubOptions<Item> {
+  readonly feed: Feed<Item>;
+  readonly topic: Topic<FeedNews>;
+  readonly bus: Bus;
+  readonly cursors: CursorCodec;
+  readonly onError: (error: unknown) => void;
+  readonly headCheckMs?: number;
+  readonly checkpointMs?: number;
+  readonly queueBytesMax?: number;
+}
+
+interface Held<Item> {
+  readonly reader: KeyReader<Item>;
+  holders: number;
+}
+
+/** One a feed and node: followers of one key share one reader, all keys share one tail of the bus. */
+export function createFeedHub<Item>(options: FeedHubOptions<Item>): FeedHub<Item> {
+  const { feed, topic, bus, onError, headCheckMs = 1_000 } = options;
+  const held = new Map<string, Held<Item>>();
+  const listeners = new Set<() => void>();
+  let timer: NodeJS.Timeout | null = null;
+  let checking = false;
+  let tail: Promise<Subscription | null> | null = null;
+  let headsUnderWay: { keys: Set<string>; answer: Promise<ReadonlyMap<string, FeedHead>> } | null =
+    null;
+
+  const openTail = () => {
+    tail ??= bus
+      .tail(topic, {
+        from: 'head',
+        onEntry: (entry) => held.get(entry.key)?.reader.advanceTo(BigInt(entry.payload.position)),
+        onLoss: () => void checkHeads(),
+      })
+      .catch((error: unknown) => {
+        // The look at the heads carries the followers until the bus is back.
+        tail = null;
+        onError(error);
+        return null;
+      });
+  };
+
+  const closeTail = async () => {
+    const closing = tail;
+    tail = null;
+    await (await closing)?.close();
+  };
+
+  const checkHeads = async () => {
+    if (checking || held.size === 0) return;
+    checking = true;
+    try {
+      // Positions from before the query: readers may run past its answer while it is under way.
+      const before = [...held].map(([key, entry]) => ({
+        key,
+        entry,
+        position: entry.reader.position,
+      }));
+      const heads = await feed.readHeads(before.map(({ key }) => key));
+      for (const { key, entry, position } of before) {
+        const head = heads.get(key);
+        if (head === undefined) continue;
+        const place = { feed: feed.name, key, epoch: entry.reader.epoch, position };
+        const fault = judgePlace(options.cursors, place, head);
+        if (fault === null) entry.reader.advanceTo(head.head);
+        else entry.reader.fail(fault);
+      }
+    } catch (error) {
+      onError(error);
+    } finally {
+      checking = false;
+    }
+  };
+
+  const explainGap = async (key: string, epoch: string, after: bigint) => {
+    const head = await readHead(key);
+    const fault = judgePlace(
+      options.cursors,
+      { feed: feed.name, key, epoch, position: after },
+      head,
+    );
+    return fault ?? new Error(`Feed ${feed.name} has a hole after ${after}, head ${head.head}`);
+  };
+
+  const readHead = async (key: string) => {
+    if (headsUnderWay === null) {
+      const keys = new Set<string>();
+      const answer = new Promise<void>((resolve) => setImmediate(resolve)).then(() => {
+        headsUnderWay = null;
+        return feed.readHeads([...keys]);
+      });
+      headsUnderWay = { keys, answer };
+    }
+    headsUnderWay.keys.add(key);
+    const head = (await headsUnderWay.answer).get(key);
+    if (head === undefined) throw new Error(`Feed ${feed.name} has no key ${JSON.stringify(key)}`);
+    return head;
+  };
+
+  const createHeld = (key: string, head: FeedHead): Held<Item> => {
+    const explain = (after: bigint) => explainGap(key, head.epoch, after);
+    const reader = createKeyReader({ feed, key, start: head, explainGap: explain, onError });
+    return { reader, holders: 0 };
+  };
+
+  const tick = () => {
+    openTail();
+    void checkHeads();
+    for (const listener of [...listeners]) listener();
+  };
+
+  const stopIfIdle = () => {
+    if (held.size > 0 || timer === null) return;
+    clearInterval(timer);
+    timer = null;
+    closeTail().catch(onError);
+  };
+
+  return {
+    feed,
+    cursors: options.cursors,
+    checkpointMs: options.checkpointMs ?? 30_000,
+    queueBytesMax: options.queueBytesMax ?? 1 << 20,
+
+    readHead,
+
+    hold(key, head) {
+      let entry = held.get(key);
+      // A failed reader stays with those it failed; a caller who comes later starts from what is now.
+      if (entry?.reader.failure !== null || entry.reader.epoch !== head.epoch)
+        entry = createHeld(key, head);
+      const mine = entry;
+      held.set(key, mine);
+      mine.holders += 1;
+      timer ??= setInterval(tick, headCheckMs);
+      openTail();
+      mine.reader.advanceTo(head.head);
+      let released = false;
+      return {
+        reader: mine.reader,
+        release() {
+          if (released) return;
+          released = true;
+          mine.holders -= 1;
+          if (mine.holders > 0) return;
+          if (held.get(key) === mine) held.delete(key);
+          stopIfIdle();
+        },
+      };
+    },
+
+    onTick(listener) {
+      listeners.add(listener);
+      return () => listeners.delete(listener);
+    },
+
+    get size() {
+      return held.size;
+    },
+
+    async close() {
+      if (timer !== null) clearInterval(timer);
+      timer = null;
+      const stopped = new UnavailableError(
+        'This node is stopping: follow again from the last cursor',
+      );
+      for (const { reader } of held.values()) reader.fail(stopped);
+      held.clear();
+      await closeTail();
+    },
+  };
+}

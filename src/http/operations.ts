@@ -1,0 +1,76 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { parseBearer } from '#auth/tokens.ts';
+import { isOperator } from '#auth/viewer.ts';
+import type { Services } from '#context.ts';
+import { ForbiddenError, UnauthenticatedError } from '#lib/errors.ts';
+import { equalInConstantTime } from '#lib/hmac.ts';
+import { checkRedis } from '#redis/client.ts';
+
+const CHECK_TIMEOUT_MS = 2_000;
+
+/** Alive: the process answers. Says nothing of what it stands on, so that nobody restarts it for that. */
+export async function getHealth(): Promise<unknown> {
+  return { status: 'ok' };
+}
+
+/** Ready for traffic: all it stands on answers. Which part does not is told to operators only. */
+export async function getReady(
+  app: Services,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<unknown> {
+  const [postgresql, redis, bus] = await Promise.all([
+    isUp(() => app.database.query('SELECT 1')),
+    isUp(() => checkRedis(app.redis)),
+    isUp(() => app.bus.check()),
+  ]);
+  const parts = { postgresql, redis, bus };
+  const isReady = Object.values(parts).every(Boolean);
+  reply.code(isReady ? 200 : 503).header('cache-control', 'no-store');
+  const status = isReady ? 'ready' : 'unavailable';
+  return (await mayOperate(app, request)) ? { status, parts } : { status };
+}
+
+/** Prometheus' text format. For operators: see `mayOperate`. */
+export async function getMetrics(
+  app: Services,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<unknown> {
+  if (!(await mayOperate(app, request))) {
+    throw request.headers.authorization === undefined
+      ? new UnauthenticatedError('Metrics need the operations token or an operator’s token')
+      : new ForbiddenError('Metrics are for operators');
+  }
+  reply.header('content-type', app.metrics.registry.contentType);
+  return app.metrics.registry.metrics();
+}
+
+async function isUp(check: () => Promise<unknown>): Promise<boolean> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<false>((resolve) => {
+    timer = setTimeout(() => resolve(false), CHECK_TIMEOUT_MS);
+  });
+  const answer = check().then(
+    () => true,
+    () => false,
+  );
+  return Promise.race([answer, timeout]).finally(() => clearTimeout(timer));
+}
+
+/**
+ * The holder of OPERATIONS_TOKEN (which works while PostgreSQL is down), an operator whose token has
+ * `operations:read`, and in development, where no operations token is set, anybody.
+ */
+async function mayOperate(app: Services, request: FastifyRequest): Promise<boolean> {
+  const { operationsToken, mode } = app.config;
+  const authorization = request.headers.authorization;
+  if (authorization === undefined) return operationsToken === null && mode === 'development';
+  if (operationsToken !== null) {
+    if (equalInConstantTime(authorization, `Bearer ${operationsToken}`)) return true;
+  }
+  const token = parseBearer(authorization);
+  if (token === null) return false;
+  const viewer = await app.authenticate(token).catch(() => null);
+  return isOperator(viewer) && (viewer?.scopes.has('operations:read') ?? false);
+}

@@ -1,0 +1,29 @@
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Services } from '#context.ts';
+import { encodeGlobalId } from '#lib/global-id.ts';
+import { receiveWebhook } from '#resolvers/webhooks/ingest.ts';
+
+/** 202 with the message's id, which `node` takes, once the bus holds the webhook, and never before. */
+export async function postWebhook(
+  app: Services,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<unknown> {
+  const receivedAt = new Date();
+  const path = request.url.split('?', 1)[0] ?? request.url;
+  const { id, source } = await receiveWebhook(app, {
+    method: request.method,
+    path,
+    headers: request.headers,
+    rawHeaders: request.raw.rawHeaders,
+    body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
+    receivedAt,
+  });
+  return reply.code(202).send({
+    status: 'accepted',
+    webhookPath: path,
+    source,
+    receivedAt: receivedAt.toISOString(),
+    id: encodeGlobalId('WebhookMessage', id),
+  });
+}

@@ -1,0 +1,63 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client';
+
+const REQUEST_SECONDS = [0.001, 0.003, 0.01, 0.03, 0.1, 0.3, 1, 3, 10];
+const BODY_BYTES = [1e3, 1e4, 1e5, 1e6, 1e7];
+
+export type Metrics = ReturnType<typeof createMetrics>;
+
+/** Every metric of a node. Labels come from closed sets: nothing that a client can choose. */
+export function createMetrics() {
+  const registry = new Registry();
+  const registers = [registry];
+  collectDefaultMetrics({ register: registry, prefix: 'naru_' });
+  return {
+    registry,
+    httpRequestSeconds: new Histogram({
+      name: 'naru_http_request_duration_seconds',
+      help: 'Time to answer, by route pattern and status class.',
+      labelNames: ['route', 'status'],
+      buckets: REQUEST_SECONDS,
+      registers,
+    }),
+    graphqlOperationSeconds: new Histogram({
+      name: 'naru_graphql_operation_duration_seconds',
+      help: 'Time to execute a query or mutation, or one entry of a subscription.',
+      labelNames: ['transport', 'kind', 'outcome'],
+      buckets: REQUEST_SECONDS,
+      registers,
+    }),
+    webhookRequests: new Counter({
+      name: 'naru_webhook_requests_total',
+      help: 'Webhooks that came in, by provider and what became of them.',
+      labelNames: ['provider', 'outcome'],
+      registers,
+    }),
+    webhookBodyBytes: new Histogram({
+      name: 'naru_webhook_body_bytes',
+      help: 'Size of accepted webhook bodies.',
+      buckets: BODY_BYTES,
+      registers,
+    }),
+    webhookProjectionLagSeconds: new Gauge({
+      name: 'naru_webhook_projection_lag_seconds',
+      help: 'Age of the newest webhook when it became readable.',
+      registers,
+    }),
+    websocketConnections: new Gauge({
+      name: 'naru_websocket_connections',
+      help: 'Open graphql-ws connections.',
+      registers,
+    }),
+    subscriptions: new Gauge({
+      name: 'naru_subscriptions',
+      help: 'Subscriptions being followed, over every transport.',
+      registers,
+    }),
+    jobFailures: new Counter({
+      name: 'naru_job_failures_total',
+      help: 'Runs of a job that threw; it is tried again.',
+      labelNames: ['job'],
+      registers,
+    }),
+  };
+}

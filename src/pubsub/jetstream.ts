@@ -1,0 +1,3 @@
+export async function createJetStreamBus(_: unknown): Promise<never> {
+  throw new Error('not yet');
+}

@@ -1,0 +1,5 @@
+import type { Topic } from './topic.ts';
+import { webhookReceived, webhookStored } from './topics/webhooks.ts';
+
+/** Every topic of Naru: what a bus makes ready at start. `docs/topics.md` describes each one. */
+export const topics: readonly Topic<unknown>[] = [webhookReceived, webhookStored];

@@ -1,0 +1,53 @@
+import { promisify } from 'node:util';
+import { gunzip, gzip } from 'node:zlib';
+import DataLoader from 'dataloader';
+import { perContext } from '#context.ts';
+import type { Sql } from '#database/client.ts';
+
+const compress = promisify(gzip);
+const decompress = promisify(gunzip);
+
+// Below this a compressed body is hardly smaller, and every read would pay for unpacking it.
+const COMPRESS_FROM_BYTES = 1_024;
+
+export interface StoredBody {
+  readonly compressed: boolean;
+  readonly data: Buffer;
+}
+
+/** The form in which a body is kept: compressed where that makes it smaller. */
+export async function packBody(body: Uint8Array): Promise<StoredBody> {
+  const plain = {
+    compressed: false,
+    data: Buffer.from(body.buffer, body.byteOffset, body.byteLength),
+  };
+  if (body.byteLength < COMPRESS_FROM_BYTES) return plain;
+  const data = await compress(body, { level: 1 });
+  return data.byteLength < body.byteLength ? { compressed: true, data } : plain;
+}
+
+async function unpackBody({ compressed, data }: StoredBody): Promise<Uint8Array> {
+  return compressed ? decompress(data) : data;
+}
+
+/**
+ * The untouched body of a message the caller has already been allowed to see. The messages of one
+ * page share one statement.
+ */
+export const bodyLoader = perContext(
+  (ctx) =>
+    new DataLoader<string, Uint8Array>(async (ids) => {
+      const bodies = await readBodies(ctx.database, ids);
+      return ids.map((id) => bodies.get(id) ?? new Error(`Message ${id} has no body`));
+    }),
+);
+
+async function readBodies(sql: Sql, ids: readonly string[]): Promise<Map<string, Uint8Array>> {
+  const rows = await sql.query<StoredBody & { message_id: string }>(
+    'SELECT message_id, compressed, data FROM webhook_body WHERE message_id = ANY($1)',
+    [ids],
+    'read-webhook-bodies',
+  );
+  const bodies = await Promise.all(rows.map(unpackBody));
+  return new Map(rows.map((row, index) => [row.message_id, bodies[index] ?? row.data]));
+}

@@ -1,0 +1,199 @@
+import type { Services } from '#context.ts';
+import type { Sql } from '#database/client.ts';
+import { parsePayload } from '#lib/body-text.ts';
+import { newId } from '#lib/ids.ts';
+import type { Entry } from '#pubsub/bus.ts';
+import { type WebhookReceived, webhookStored } from '#pubsub/topics/webhooks.ts';
+import { packBody, type StoredBody } from './body.ts';
+import { WEBHOOK_FEED, WEBHOOK_FEED_KEY } from './feed.ts';
+import { NO_FIELDS, type WebhookFields } from './providers/provider.ts';
+import { PROVIDERS } from './providers/table.ts';
+
+interface Prepared {
+  readonly received: WebhookReceived;
+  readonly fields: WebhookFields;
+  readonly body: StoredBody;
+  readonly byteSize: number;
+}
+
+/**
+ * Moves a batch of the log into PostgreSQL: one row a message with the next positions of the webhook
+ * feed, in the batch's order. What is there already is left alone, so a batch may come again.
+ */
+export async function projectWebhooks(
+  app: Services,
+  batch: readonly Entry<WebhookReceived>[],
+): Promise<void> {
+  const prepared = await Promise.all(batch.map((entry) => prepare(app, entry)));
+  const head = await app.database.transaction((sql) => store(sql, prepared));
+  if (head === null) return;
+  const newest = Math.max(...prepared.map(({ received }) => Date.parse(received.receivedAt)));
+  app.metrics.webhookProjectionLagSeconds.set(Math.max(0, (Date.now() - newest) / 1000));
+  await announce(app, head);
+}
+
+async function prepare(app: Services, entry: Entry<WebhookReceived>): Promise<Prepared> {
+  const received = entry.payload;
+  const raw = entry.attachment ?? new Uint8Array();
+  return {
+    received,
+    fields: readFields(app, received, raw),
+    body: await packBody(raw),
+    byteSize: raw.byteLength,
+  };
+}
+
+/** A message whose fields cannot be read is kept without them: it must not hold up what follows. */
+function readFields(app: Services, received: WebhookReceived, raw: Uint8Array): WebhookFields {
+  try {
+    return PROVIDERS[received.provider].readFields({
+      header: (name) => received.headers.find((header) => header.name === name)?.value ?? null,
+      payload: parsePayload(received.contentType, raw),
+    });
+  } catch (error) {
+    app.log.warn(
+      { error, messageId: received.messageId },
+      'A webhook is stored without its fields',
+    );
+    return NO_FIELDS;
+  }
+}
+
+/** The feed's new head; null when every message of the batch was there already. */
+async function store(sql: Sql, batch: readonly Prepared[]): Promise<bigint | null> {
+  // The lock comes first: it orders projectors, so that what is there and what is next stay true.
+  const [feed] = await sql.query<{ last_position: string }>(
+    'SELECT last_position FROM feed WHERE name = $1 AND key = $2 FOR UPDATE',
+    [WEBHOOK_FEED, WEBHOOK_FEED_KEY],
+  );
+  if (feed === undefined) throw new Error('The webhook feed has no row');
+  const fresh = await withoutKnown(sql, batch);
+  if (fresh.length === 0) return null;
+
+  const sources = await existingSources(sql, fresh);
+  const repositories = await storeRepositories(sql, fresh, sources);
+  const first = BigInt(feed.last_position) + 1n;
+  const rows = fresh.map(({ received, fields, byteSize }, index) => {
+    const sourceId = sources.has(received.sourceId ?? '') ? received.sourceId : null;
+    const repository = fields.repository;
+    return {
+      id: received.messageId,
+      position: String(first + BigInt(index)),
+      source_id: sourceId,
+      repository_id:
+        repository === null
+          ? null
+          : repositories.get(repositoryKey(sourceId, repository.providerId)),
+      verification: received.verification,
+      path: received.path,
+      method: received.method,
+      headers: received.headers.map(({ name, value }) => ({ name, value: cleaned(value) })),
+      content_type: received.contentType === null ? null : cleaned(received.contentType),
+      byte_size: byteSize,
+      delivery_id: received.deliveryId,
+      event_name: fields.eventName,
+      action: fields.action,
+      branch: fields.branch,
+      sender: fields.sender,
+      received_at: received.receivedAt,
+    };
+  });
+  await sql.query(INSERT_MESSAGES, [JSON.stringify(rows)], 'insert-webhook-messages');
+  await sql.query(
+    `INSERT INTO webhook_body (message_id, compressed, data)
+     SELECT * FROM unnest($1::uuid[], $2::boolean[], $3::bytea[])`,
+    [
+      fresh.map(({ received }) => received.messageId),
+      fresh.map(({ body }) => body.compressed),
+      fresh.map(({ body }) => body.data),
+    ],
+    'insert-webhook-bodies',
+  );
+  const head = first + BigInt(fresh.length) - 1n;
+  await sql.query('UPDATE feed SET last_position = $3 WHERE name = $1 AND key = $2', [
+    WEBHOOK_FEED,
+    WEBHOOK_FEED_KEY,
+    head.toString(),
+  ]);
+  return head;
+}
+
+const INSERT_MESSAGES = `
+  INSERT INTO webhook_message
+    (id, position, source_id, repository_id, verification, path, method, headers, content_type,
+     byte_size, delivery_id, event_name, action, branch, sender, received_at)
+  SELECT * FROM jsonb_to_recordset($1::jsonb) AS row
+    (id uuid, position bigint, source_id uuid, repository_id uuid,
+     verification verification_outcome, path text, method text, headers jsonb, content_type text,
+     byte_size int, delivery_id text, event_name text, action text, branch text, sender text,
+     received_at timestamptz)`;
+
+async function withoutKnown(sql: Sql, batch: readonly Prepared[]): Promise<Prepared[]> {
+  const byId = new Map(batch.map((prepared) => [prepared.received.messageId, prepared]));
+  const known = await sql.query<{ id: string }>(
+    'SELECT id FROM webhook_message WHERE id = ANY($1)',
+    [[...byId.keys()]],
+    'find-known-webhooks',
+  );
+  for (const { id } of known) byId.delete(id);
+  return [...byId.values()];
+}
+
+/** A source may have been deleted since; its messages are kept without it. */
+async function existingSources(sql: Sql, batch: readonly Prepared[]): Promise<Set<string>> {
+  const ids = [...new Set(batch.flatMap(({ received }) => received.sourceId ?? []))];
+  const rows = await sql.query<{ id: string }>(
+    'SELECT id FROM webhook_source WHERE id = ANY($1) FOR KEY SHARE',
+    [ids],
+  );
+  return new Set(rows.map(({ id }) => id));
+}
+
+/** Repositories by source and provider's id; a new name replaces the old one. */
+async function storeRepositories(
+  sql: Sql,
+  batch: readonly Prepared[],
+  sources: ReadonlySet<string>,
+): Promise<Map<string, string>> {
+  const named = new Map<
+    string,
+    { id: string; source_id: string; provider_id: string; full_name: string }
+  >();
+  for (const { received, fields } of batch) {
+    const { sourceId } = received;
+    if (fields.repository === null || sourceId === null || !sources.has(sourceId)) continue;
+    const { providerId, fullName } = fields.repository;
+    const row = { id: newId(), source_id: sourceId, provider_id: providerId, full_name: fullName };
+    named.set(repositoryKey(sourceId, providerId), row);
+  }
+  if (named.size === 0) return new Map();
+  const rows = await sql.query<{ id: string; source_id: string; provider_id: string }>(
+    `INSERT INTO webhook_repository AS known (id, source_id, provider_id, full_name)
+     SELECT * FROM jsonb_to_recordset($1::jsonb) AS row
+       (id uuid, source_id uuid, provider_id text, full_name text)
+     ON CONFLICT (source_id, provider_id) DO UPDATE SET
+       full_name = excluded.full_name,
+       updated_at = CASE WHEN known.full_name = excluded.full_name THEN known.updated_at ELSE naru_now() END
+     RETURNING id, source_id, provider_id`,
+    [JSON.stringify([...named.values()])],
+    'store-webhook-repositories',
+  );
+  return new Map(rows.map((row) => [repositoryKey(row.source_id, row.provider_id), row.id]));
+}
+
+function repositoryKey(sourceId: string | null, providerId: string): string {
+  return `${sourceId} ${providerId}`;
+}
+
+function cleaned(text: string): string {
+  return text.replaceAll('\u0000', '').toWellFormed();
+}
+
+/** Followers hear of it at once; should the bus be away, their look at the head finds it. */
+async function announce(app: Services, head: bigint): Promise<void> {
+  const position = head.toString();
+  const id = `${WEBHOOK_FEED}:${position}`;
+  await app.bus
+    .publish(webhookStored, WEBHOOK_FEED_KEY, { position }, { id })
+    .catch((error: unknown) => app.log.warn({ error }, 'Followers were not told of new webhooks'));
+}

@@ -1,0 +1,238 @@
+import { queryFromInfo } from '@pothos/plugin-prisma';
+import type { WebhookMessage as MessageRow } from '#generated/prisma/client.ts';
+import { NotFoundError } from '#lib/errors.ts';
+import type { Header } from '#lib/redact-headers.ts';
+import { canReadMessage, readableMessages } from '#resolvers/webhooks/access.ts';
+import {
+  cursorOfMessage,
+  listMessages,
+  readPayload,
+  readRawBody,
+  watchMessages,
+} from '#resolvers/webhooks/message.ts';
+import { builder } from '../builder.ts';
+import { pageComplexity, withCost, withScope } from '../policy.ts';
+import { StreamCheckpoint, StreamItem, type StreamItemShape } from '../stream.ts';
+import { parseFilter, WebhookMessageFilter } from './filter.ts';
+
+const VerificationOutcome = builder.enumType('VerificationOutcome', {
+  description: 'What is known of who sent a webhook.',
+  values: {
+    VERIFIED: { description: "The signature over the untouched body matched the source's secret." },
+    UNSIGNED: { description: 'The source asks for no signature, so anybody may have sent it.' },
+    UNVERIFIED: { description: 'No source vouches for it. Only OPERATOR and ADMIN see it.' },
+  } as const,
+});
+
+const BodyEncoding = builder.enumType('BodyEncoding', {
+  description: 'How the bytes of a body are written as text.',
+  values: {
+    UTF8: { description: 'As the text that they are; null when they are not UTF-8.' },
+    BASE64: { description: 'In base64: exact, whatever they are.' },
+  } as const,
+});
+
+const HttpHeader = builder.objectRef<Header>('HttpHeader').implement({
+  description: 'One header of the request, in the order in which it came.',
+  fields: (t) => ({
+    name: t.exposeString('name', { description: 'In lower case.' }),
+    value: t.exposeString('value', { description: '`[REDACTED]` where it was a credential.' }),
+  }),
+});
+
+export const WebhookMessage = builder.prismaNode('WebhookMessage', {
+  id: { field: 'id' },
+  description:
+    'One webhook that arrived. Read by those to whom, or to one of whose roles, its source is granted.',
+  authScopes: (message, ctx) => canReadMessage(ctx, message),
+  findUnique: (id, ctx) => ({ id, AND: [readableMessages(ctx.viewer)] }),
+  fields: (t) => ({
+    source: t.relation('source', {
+      nullable: true,
+      description: 'Where it came from; null for an unknown path or a source since deleted.',
+    }),
+    path: t.exposeString('path', { description: 'As requested, without the query.' }),
+    method: t.exposeString('method', { description: 'The HTTP method.' }),
+    headers: t.field({
+      type: [HttpHeader],
+      description: 'All headers; the values of credentials are redacted.',
+      select: { headers: true },
+      resolve: (message) => message.headers as unknown as Header[],
+    }),
+    contentType: t.exposeString('contentType', {
+      nullable: true,
+      description: 'The Content-Type header; null when there was none.',
+    }),
+    payload: t.field({
+      type: 'JSON',
+      nullable: true,
+      description:
+        'The JSON of the body, or of its form field `payload`; null where there is none or it does not parse.',
+      ...withCost(5),
+      resolve: (message, _args, ctx) => readPayload(ctx, message),
+    }),
+    rawBody: t.string({
+      nullable: true,
+      description: 'The untouched body; null when it is not UTF-8 and UTF8 was asked for.',
+      ...withCost(5),
+      args: {
+        encoding: t.arg({
+          type: BodyEncoding,
+          required: true,
+          defaultValue: 'UTF8',
+          description: 'How to write the bytes.',
+        }),
+      },
+      resolve: (message, { encoding }, ctx) => readRawBody(ctx, message, encoding),
+    }),
+    byteSize: t.exposeInt('byteSize', { description: 'Bytes of the body.' }),
+    deliveryId: t.exposeString('deliveryId', {
+      nullable: true,
+      description: "The sender's id of this delivery; a redelivery repeats it and is stored once.",
+    }),
+    eventName: t.exposeString('eventName', {
+      nullable: true,
+      description: 'What happened, from its header, e.g. `push`.',
+    }),
+    action: t.exposeString('action', {
+      nullable: true,
+      description: 'What was done, from the body, e.g. `opened`.',
+    }),
+    branch: t.exposeString('branch', {
+      nullable: true,
+      description: 'The branch pushed to; the base of a pull request; the head branch of a run.',
+    }),
+    repository: t.relation('repository', {
+      nullable: true,
+      description: 'What it is about, from the signed body, never from the path.',
+    }),
+    sender: t.exposeString('sender', {
+      nullable: true,
+      description: "The provider's name of who caused it, from the signed body.",
+    }),
+    verification: t.field({
+      type: VerificationOutcome,
+      description: 'What is known of who sent it.',
+      select: { verification: true },
+      resolve: (message) => message.verification,
+    }),
+    receivedAt: t.expose('receivedAt', { type: 'DateTime', description: 'When it arrived.' }),
+    cursor: t.field({
+      type: 'Cursor',
+      description: 'Its place in the webhook feed.',
+      select: { position: true },
+      resolve: (message, _args, ctx) => cursorOfMessage(ctx, message),
+    }),
+  }),
+});
+
+const WebhookMessageConnection = builder.connectionObject(
+  {
+    type: WebhookMessage,
+    name: 'WebhookMessageConnection',
+    description: 'A page of the webhook feed, ascending.',
+    fields: (t) => ({
+      followCursor: t.field({
+        type: 'Cursor',
+        description:
+          'The feed’s head from before the page was read: subscribe after it to go on from here.',
+        resolve: (connection) => (connection as unknown as { followCursor: string }).followCursor,
+      }),
+    }),
+  },
+  { name: 'WebhookMessageEdge', description: 'A message and its place in the feed.' },
+);
+
+builder.queryField('webhookMessages', (t) =>
+  t.connection(
+    {
+      type: WebhookMessage,
+      description:
+        'The webhook feed as far as the viewer may see it, ascending; without bounds its newest 20. A page also ends ' +
+        'where its bodies together pass 32 MiB. Needs the scope `webhooks:read`.',
+      ...withScope('webhooks:read'),
+      complexity: pageComplexity,
+      args: {
+        filter: t.arg({
+          type: WebhookMessageFilter,
+          description: 'Only these; all of what is given must hold.',
+        }),
+      },
+      resolve: async (_root, { filter, ...page }, ctx, info) => {
+        const selection = queryFromInfo({
+          context: ctx,
+          info,
+          typeName: 'WebhookMessage',
+          paths: [['nodes'], ['edges', 'node']],
+        });
+        const found = await listMessages(ctx, { filter: parseFilter(filter), page }, selection);
+        return {
+          edges: [...found.messages],
+          followCursor: found.followCursor,
+          pageInfo: {
+            hasNextPage: found.hasNextPage,
+            hasPreviousPage: found.hasPreviousPage,
+            startCursor: found.messages.at(0)?.cursor ?? null,
+            endCursor: found.messages.at(-1)?.cursor ?? null,
+          },
+        };
+      },
+    },
+    WebhookMessageConnection,
+  ),
+);
+
+interface ReceivedShape extends StreamItemShape {
+  readonly messageId: MessageRow['id'];
+}
+
+const WebhookMessageReceived = builder
+  .objectRef<ReceivedShape>('WebhookMessageReceived')
+  .implement({
+    description: 'A message became readable.',
+    interfaces: [StreamItem],
+    fields: (t) => ({
+      message: t.prismaField({
+        type: WebhookMessage,
+        description: 'The message.',
+        resolve: async (query, item, _args, ctx) => {
+          const message = await ctx.prisma.webhookMessage.findUnique({
+            ...query,
+            where: { id: item.messageId },
+          });
+          if (message === null) throw new NotFoundError('The message is no longer kept');
+          return message;
+        },
+      }),
+    }),
+  });
+
+const WebhookStreamItem = builder.unionType('WebhookStreamItem', {
+  description: 'What the webhook stream carries.',
+  types: [WebhookMessageReceived, StreamCheckpoint],
+  resolveType: (item) => ('messageId' in item ? WebhookMessageReceived : StreamCheckpoint),
+});
+
+builder.subscriptionField('webhookMessageReceived', (t) =>
+  t.field({
+    type: WebhookStreamItem,
+    description:
+      'Messages as they become readable: after `after`, replayed and then live without a seam, or from now on. What the ' +
+      'viewer may see is decided for each one when it is handed out. Needs the scope `webhooks:read`. Ends with ' +
+      'CURSOR_INVALID, CURSOR_EXPIRED or FEED_RESET rather than skip anything.',
+    ...withScope('webhooks:read'),
+    args: {
+      filter: t.arg({
+        type: WebhookMessageFilter,
+        description: 'Only these; all of what is given must hold.',
+      }),
+      after: t.arg({
+        type: 'Cursor',
+        description: 'Go on behind this place; without it, from now on.',
+      }),
+    },
+    subscribe: (_root, { filter, after }, ctx) =>
+      watchMessages(ctx, { filter: parseFilter(filter), after: after ?? null }),
+    resolve: ({ cursor, item }) => (item === null ? { cursor } : { cursor, messageId: item.id }),
+  }),
+);

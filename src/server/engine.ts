@@ -1,0 +1,277 @@
+// The one way in which operations run, whatever carries them: HTTP, server-sent events, graphql-ws.
+import { complexityFromQuery } from '@pothos/plugin-complexity';
+import {
+  createSourceEventStream,
+  type DocumentNode,
+  type ExecutionResult,
+  execute,
+  GraphQLError,
+  type GraphQLSchema,
+  getOperationAST,
+  Kind,
+  type OperationDefinitionNode,
+  parse,
+  Source,
+  validate,
+} from 'graphql';
+import { LRUCache } from 'lru-cache';
+import type { Context } from '#context.ts';
+import type { Metrics } from '#metrics.ts';
+import { type CompiledOperation, compileOperation } from './compile.ts';
+import { findDocumentFault, findVariablesFault, LIMITS, limitError } from './limits.ts';
+import { maskError, restate } from './mask.ts';
+import { createStream, type ResultStream } from './stream.ts';
+
+export type Transport = 'http' | 'sse' | 'websocket';
+
+export interface OperationRequest {
+  readonly document: DocumentNode;
+  readonly operationName?: string | null | undefined;
+  readonly variables?: Readonly<Record<string, unknown>> | null | undefined;
+  readonly context: Context;
+  readonly transport: Transport;
+}
+
+export interface Engine {
+  readonly schema: GraphQLSchema;
+  /** The document, parsed once for all who send the same text. Throws `GraphQLError`. */
+  parse(text: string): DocumentNode;
+  /** What forbids it to run; empty when nothing does. Remembered with the document. */
+  validate(document: DocumentNode): readonly GraphQLError[];
+  /** The kind of the operation that would run; null when none or several could. */
+  kindOf(
+    document: DocumentNode,
+    operationName?: string | null,
+  ): OperationDefinitionNode['operation'] | null;
+  execute(request: OperationRequest): Promise<ExecutionResult>;
+  subscribe(request: OperationRequest): Promise<ResultStream | ExecutionResult>;
+  /** Ends every stream, so that a stopping server can finish its answers. */
+  endStreams(): Promise<void>;
+}
+
+const DOCUMENT_CHARACTERS_MAX = 8 * 2 ** 20;
+/** A document is compiled once it has come this often: one that comes once is not worth it. */
+const COMPILE_FROM_USE = 3;
+
+interface Prepared {
+  errors?: readonly GraphQLError[];
+  uses: number;
+  readonly operations: Map<string | null | undefined, PreparedOperation>;
+}
+
+interface PreparedOperation {
+  readonly operation: OperationDefinitionNode;
+  /** The cost, where no variable can change it. */
+  cost: number | null;
+  compiled: CompiledOperation | null;
+}
+
+export function createEngine(schema: GraphQLSchema, metrics: Metrics): Engine {
+  const documents = new LRUCache<string, DocumentNode>({
+    maxSize: DOCUMENT_CHARACTERS_MAX,
+    sizeCalculation: (_document, text) => text.length + 1,
+  });
+  const preparedOf = new WeakMap<DocumentNode, Prepared>();
+  const streams = new Set<ResultStream>();
+
+  const prepare = (document: DocumentNode): Prepared => {
+    const known = preparedOf.get(document);
+    if (known !== undefined) return known;
+    const fresh: Prepared = { uses: 0, operations: new Map() };
+    preparedOf.set(document, fresh);
+    return fresh;
+  };
+
+  const prepareOperation = (document: DocumentNode, name: string | null | undefined) => {
+    const { operations } = prepare(document);
+    const known = operations.get(name);
+    if (known !== undefined) return known;
+    const operation = getOperationAST(document, name);
+    if (!operation) return null;
+    const fresh: PreparedOperation = { operation, cost: null, compiled: null };
+    operations.set(name, fresh);
+    return fresh;
+  };
+
+  const costOf = (
+    document: DocumentNode,
+    prepared: PreparedOperation,
+    request: OperationRequest,
+  ) => {
+    if (prepared.cost !== null) return prepared.cost;
+    const { operation } = prepared;
+    const definitions = [
+      operation,
+      ...document.definitions.filter((d) => d.kind === Kind.FRAGMENT_DEFINITION),
+    ];
+    const { complexity } = complexityFromQuery(
+      { kind: Kind.DOCUMENT, definitions },
+      { schema, ctx: request.context, variables: { ...request.variables } },
+    );
+    if (!operation.variableDefinitions?.length) prepared.cost = complexity;
+    return complexity;
+  };
+
+  /** Everything that is checked before anything runs. Throws `GraphQLError`. */
+  const admit = (request: OperationRequest): PreparedOperation => {
+    const { document, operationName, variables } = request;
+    const prepared = prepareOperation(document, operationName);
+    if (prepared === null) {
+      throw new GraphQLError(
+        operationName
+          ? `The document has no operation ${JSON.stringify(operationName)}`
+          : 'Name one operation to run',
+        { extensions: { code: 'INVALID_INPUT' } },
+      );
+    }
+    const fault = findVariablesFault(variables);
+    if (fault !== null) throw fault;
+    if (costOf(document, prepared, request) > LIMITS.cost) {
+      throw limitError(
+        'cost',
+        `An operation costs at most ${LIMITS.cost}: ask for fewer or smaller pages`,
+      );
+    }
+    return prepared;
+  };
+
+  const run = async (
+    request: OperationRequest,
+    rootValue: unknown,
+    prepared: PreparedOperation,
+  ) => {
+    const { document, operationName, variables, context } = request;
+    const compiled = compiledOf(request, prepared);
+    const result = await (compiled === null
+      ? execute({
+          schema,
+          document,
+          operationName,
+          variableValues: variables,
+          contextValue: context,
+          rootValue,
+        })
+      : compiled(rootValue, context, variables ?? {}));
+    return mask(result, context);
+  };
+
+  const compiledOf = (
+    { document, operationName }: OperationRequest,
+    prepared: PreparedOperation,
+  ) => {
+    const entry = prepare(document);
+    entry.uses += 1;
+    if (
+      prepared.compiled === null &&
+      entry.uses >= COMPILE_FROM_USE &&
+      prepared.operation.operation !== 'subscription'
+    ) {
+      prepared.compiled = compileOperation(schema, document, operationName);
+    }
+    return prepared.compiled;
+  };
+
+  const observe = (request: OperationRequest, kind: string) => {
+    const stop = metrics.graphqlOperationSeconds.startTimer({ transport: request.transport, kind });
+    return (result: ExecutionResult) => {
+      stop({ outcome: result.errors ? 'errors' : 'ok' });
+      return result;
+    };
+  };
+
+  return {
+    schema,
+
+    parse(text) {
+      const known = documents.get(text);
+      if (known !== undefined) return known;
+      const document = parseWithin(text);
+      documents.set(text, document);
+      return document;
+    },
+
+    validate(document) {
+      const prepared = prepare(document);
+      if (prepared.errors === undefined) {
+        const fault = findDocumentFault(document);
+        prepared.errors =
+          fault === null
+            ? validate(schema, document, undefined, { maxErrors: 10 }).map(withCode)
+            : [fault];
+      }
+      return prepared.errors;
+    },
+
+    kindOf: (document, operationName) =>
+      prepareOperation(document, operationName)?.operation.operation ?? null,
+
+    async execute(request) {
+      try {
+        const prepared = admit(request);
+        const done = observe(request, prepared.operation.operation);
+        return done(await run(request, undefined, prepared));
+      } catch (error) {
+        return { errors: [maskError(error, request.context)] };
+      }
+    },
+
+    async subscribe(request) {
+      const { document, operationName, variables, context } = request;
+      try {
+        const prepared = admit(request);
+        const source = await createSourceEventStream({
+          schema,
+          document,
+          operationName,
+          variableValues: variables,
+          contextValue: context,
+        });
+        if (!(Symbol.asyncIterator in source)) return mask(source, context);
+        const stream = createStream(source[Symbol.asyncIterator](), {
+          // A fresh context for each entry, so that nothing remembered outlives it.
+          execute: async (entry) => {
+            const done = observe(request, 'subscription');
+            return done(
+              await run({ ...request, context: await context.refresh() }, entry, prepared),
+            );
+          },
+          toError: (error) => maskError(error, context),
+          onEnd: () => {
+            streams.delete(stream);
+            metrics.subscriptions.set(streams.size);
+          },
+        });
+        streams.add(stream);
+        metrics.subscriptions.set(streams.size);
+        return stream;
+      } catch (error) {
+        return { errors: [maskError(error, context)] };
+      }
+    },
+
+    async endStreams() {
+      await Promise.all([...streams].map((stream) => stream.return()));
+    },
+  };
+}
+
+function mask(result: ExecutionResult, context: Context): ExecutionResult {
+  if (!result.errors?.length) return result;
+  return { ...result, errors: result.errors.map((error) => maskError(error, context)) };
+}
+
+function parseWithin(text: string): DocumentNode {
+  try {
+    return parse(new Source(text, 'GraphQL request'), { maxTokens: LIMITS.tokens });
+  } catch (error) {
+    if (!(error instanceof GraphQLError)) throw error;
+    if (error.message.includes('tokens')) {
+      throw limitError('tokens', `A document has at most ${LIMITS.tokens} tokens`);
+    }
+    throw restate(error, error.message, { code: 'GRAPHQL_PARSE_FAILED' });
+  }
+}
+
+function withCode(error: GraphQLError): GraphQLError {
+  return restate(error, error.message, { ...error.extensions, code: 'GRAPHQL_VALIDATION_FAILED' });
+}

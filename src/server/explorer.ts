@@ -1,0 +1,58 @@
+import { promisify } from 'node:util';
+import { gzip } from 'node:zlib';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import type { Config } from '#config.ts';
+import { EXAMPLES } from './examples.ts';
+
+const compress = promisify(gzip);
+
+/** A browser opening the page, as against a program that asks by GET. */
+export function wantsExplorer(request: FastifyRequest): boolean {
+  const { query } = request;
+  const asks = typeof query === 'object' && query !== null && 'query' in query;
+  return (
+    request.method === 'GET' && !asks && (request.headers.accept?.includes('text/html') ?? false)
+  );
+}
+
+interface Page {
+  readonly html: Buffer;
+  readonly zipped: Buffer;
+}
+
+let page: Promise<Page> | null = null;
+
+/** GraphiQL, whole in one page: it loads nothing from anywhere, and executes nothing by itself. */
+export async function sendExplorer(
+  _config: Config,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<FastifyReply> {
+  page ??= renderPage();
+  const { html, zipped } = await page;
+  const takesGzip = request.headers['accept-encoding']?.includes('gzip') ?? false;
+  reply
+    .header('content-type', 'text/html; charset=utf-8')
+    .header('vary', 'accept, accept-encoding')
+    .header('cache-control', 'no-cache')
+    .header('x-content-type-options', 'nosniff')
+    .header('x-frame-options', 'DENY')
+    .header('referrer-policy', 'no-referrer');
+  if (takesGzip) reply.header('content-encoding', 'gzip');
+  return reply.send(takesGzip ? zipped : html);
+}
+
+/** Nine megabytes of editor, read only when somebody opens the page. */
+async function renderPage(): Promise<Page> {
+  const { renderGraphiQL } = await import('@graphql-yoga/render-graphiql');
+  const html = Buffer.from(
+    renderGraphiQL({
+      title: 'Naru GraphiQL',
+      subscriptionsProtocol: 'WS',
+      defaultTabs: EXAMPLES.map((query) => ({ query })),
+      headers: '{ "Authorization": "Bearer paste-a-token-here" }',
+      shouldPersistHeaders: true,
+    }),
+  );
+  return { html, zipped: await compress(html) };
+}

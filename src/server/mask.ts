@@ -1,0 +1,61 @@
+import { GraphQLError } from 'graphql';
+import type { Context } from '#context.ts';
+import {
+  CursorExpiredError,
+  DomainError,
+  InvalidInputError,
+  RateLimitedError,
+  UnavailableError,
+} from '#lib/errors.ts';
+
+/** What a client is told of an error: domain errors as they are, the rest hidden and logged once. */
+export function maskError(error: unknown, ctx: Pick<Context, 'log' | 'requestId'>): GraphQLError {
+  const located = error instanceof GraphQLError ? error : null;
+  const cause = causeOf(error);
+  const path = located?.path;
+  if (cause instanceof DomainError) {
+    return restate(located, cause.message, { code: cause.code, ...detailsOf(cause) });
+  }
+  // Raised by GraphQL itself (syntax, validation, coercion of variables): about what the client sent.
+  if (located !== null && (cause === null || path === undefined)) {
+    if (typeof located.extensions['code'] === 'string') return located;
+    const code = path === undefined ? 'INVALID_INPUT' : 'INTERNAL_SERVER_ERROR';
+    return restate(located, located.message, { ...located.extensions, code });
+  }
+  ctx.log.error({ err: cause ?? error, path }, 'A GraphQL field failed');
+  const extensions = { code: 'INTERNAL_SERVER_ERROR', requestId: ctx.requestId };
+  return restate(located, 'Unexpected error', extensions);
+}
+
+/** The same place in the same document, with other words. */
+export function restate(
+  located: GraphQLError | null,
+  message: string,
+  extensions: Record<string, unknown>,
+): GraphQLError {
+  if (located === null) return new GraphQLError(message, { extensions });
+  const { nodes, source, positions, path } = located;
+  return new GraphQLError(message, {
+    nodes: nodes ?? null,
+    source: source ?? null,
+    positions: positions ?? null,
+    path: path ?? null,
+    extensions,
+  });
+}
+
+/** The error that was thrown, inside as many wrappers as GraphQL put around it. */
+function causeOf(error: unknown): unknown {
+  let current = error;
+  while (current instanceof GraphQLError && current.originalError) current = current.originalError;
+  return current instanceof GraphQLError ? null : current;
+}
+
+function detailsOf(error: DomainError): Record<string, unknown> {
+  if (error instanceof InvalidInputError) return { field: error.field };
+  if (error instanceof CursorExpiredError) return { earliestCursor: error.earliestCursor };
+  if (error instanceof RateLimitedError || error instanceof UnavailableError) {
+    return { retryAfterSeconds: error.retryAfterSeconds };
+  }
+  return {};
+}
