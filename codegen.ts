@@ -2,15 +2,15 @@ import { resolve } from 'node:path';
 import type { CodegenConfig } from '@graphql-codegen/cli';
 
 /** The SDK's types: operations as typed strings, with no need for `graphql` at run time. */
-export function createCodegenConfig(root: string): CodegenConfig {
+export function createCodegenConfig(root: string, target: string): CodegenConfig {
   return {
     cwd: root,
-    schema: resolve(root, 'schema.graphql'),
+    schema: resolve(target, 'schema.graphql'),
     documents: resolve(root, 'sdk/operations/**/*.graphql'),
     importExtension: '.js',
     silent: true,
     generates: {
-      [`${resolve(root, 'sdk/src/generated')}/`]: {
+      [`${resolve(target, 'sdk/src/generated')}/`]: {
         preset: 'client',
         presetConfig: { fragmentMasking: false },
         config: {

@@ -81,7 +81,7 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
   const production = (given['NODE_ENV'] ?? 'production') === 'production';
   const faults = parsed.success ? [] : parsed.error.issues.map(describeFault);
   if (production && given['SECRET_KEY'] === undefined) {
-    faults.push('SECRET_KEY is not set: it signs cursors and receipts (32 characters or more)');
+    faults.push('SECRET_KEY is not set: it signs cursors (32 characters or more)');
   }
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
   const set = parsed.data;

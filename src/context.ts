@@ -50,9 +50,14 @@ export async function createContext(
   requestId: string,
 ): Promise<Context> {
   const viewer = credentials.token === null ? null : await app.authenticate(credentials.token);
+  let log: Log | null = null;
   return {
     ...app,
-    log: app.log.child({ requestId }),
+    // Made when first used: most requests have nothing to say.
+    get log() {
+      log ??= app.log.child({ requestId });
+      return log;
+    },
     viewer,
     requestId,
     refresh: () => createContext(app, credentials, requestId),

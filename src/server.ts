@@ -1,11 +1,12 @@
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Services } from '#context.ts';
+import { sendProblem } from '#http/problem.ts';
 import { registerRoutes } from '#http/routes.ts';
 import { newId } from '#lib/ids.ts';
 import { createSchema } from '#schema/index.ts';
 import { createEngine, type Engine } from '#server/engine.ts';
 import { registerGraphQL } from '#server/graphql.ts';
-import { registerWebSocket } from '#server/websocket.ts';
+import { registerWebSocket, type SocketTimes } from '#server/websocket.ts';
 
 export interface Server {
   readonly fastify: FastifyInstance;
@@ -16,18 +17,32 @@ export interface Server {
   close(): Promise<void>;
 }
 
+export interface ServerOptions {
+  /** Instead of what is usual; for tests, which cannot wait that long. */
+  readonly socketTimes?: Partial<SocketTimes>;
+}
+
 const REQUEST_ID = /^[\w.-]{1,64}$/;
 // A body that trickles in slower than this is given up: ten times what GitHub waits for an answer.
 const REQUEST_TIMEOUT_MS = 100_000;
 
 /** All doors on one port: plain routes, GraphQL over HTTP and server-sent events, graphql-ws by upgrade. */
-export async function createServer(app: Services): Promise<Server> {
+export async function createServer(app: Services, options: ServerOptions = {}): Promise<Server> {
   const fastify: FastifyInstance = Fastify({
     // Its own notices (where it listens, and the like) are ours to give.
-    loggerInstance: app.log.child({}, { level: 'error' }) as FastifyBaseLogger,
-    logController: new LogController({ disableRequestLogging: true }),
+    loggerInstance: app.log.child(
+      {},
+      { level: app.log.isLevelEnabled('warn') ? 'warn' : app.log.level },
+    ) as FastifyBaseLogger,
+    logController: new LogController({
+      disableRequestLogging: true,
+      requestIdLogLabel: 'requestId',
+    }),
     requestTimeout: REQUEST_TIMEOUT_MS,
     forceCloseConnections: 'idle',
+    // For what is refused before a route is found, e.g. a path that is not percent-encoded UTF-8.
+    frameworkErrors: (error, request, reply) =>
+      sendProblem(error, request, reply.header('x-request-id', request.id)),
     routerOptions: { maxParamLength: 2_048 },
     genReqId: (request) => {
       const given = request.headers['x-request-id'];
@@ -38,7 +53,7 @@ export async function createServer(app: Services): Promise<Server> {
   const engine = createEngine(createSchema(), app.metrics);
   await registerGraphQL(fastify, app, engine);
   await registerRoutes(fastify, app);
-  const sockets = registerWebSocket(fastify, app, engine);
+  const sockets = registerWebSocket(fastify, app, engine, options.socketTimes);
   fastify.addHook('preClose', async () => {
     // Sockets first: ending their streams would tell clients that all is over.
     await sockets.close();

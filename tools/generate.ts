@@ -1,21 +1,31 @@
-// Writes what is generated and committed: the Prisma client, the schema as text, the SDK's types.
-// With `--check DIR` it writes the last two below DIR instead, for the test that compares.
+// Writes what is generated and committed: the Prisma client and Pothos types, the schema as text, the
+// SDK's types. `npm run generate` writes them into the checkout; the test that compares names a folder.
 import { execFileSync } from 'node:child_process';
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { dirname, resolve } from 'node:path';
+import { cpSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
 import { generate } from '@graphql-codegen/cli';
 import { createCodegenConfig } from '../codegen.ts';
 
-const root = resolve(import.meta.dirname, '..');
-execFileSync(process.execPath, [resolve(root, 'node_modules/prisma/build/index.js'), 'generate'], {
-  cwd: root,
-  stdio: ['ignore', 'ignore', 'inherit'],
-});
+const root = path.resolve(import.meta.dirname, '..');
+const target = path.resolve(process.argv[2] ?? root);
 
+generatePrisma();
 // Imported only now: the schema needs the client that was just generated.
 const { createSchema } = await import('#schema/index.ts');
 const { printContract } = await import('#schema/print.ts');
-const contract = resolve(root, 'schema.graphql');
-mkdirSync(dirname(contract), { recursive: true });
-writeFileSync(contract, printContract(createSchema()));
-await generate(createCodegenConfig(root), true);
+writeFileSync(path.join(target, 'schema.graphql'), printContract(createSchema()));
+await generate(createCodegenConfig(root, target), true);
+
+/** Prisma writes beside the schema that it reads, so for another target it reads a copy. */
+function generatePrisma(): void {
+  const models = path.join(target, 'prisma');
+  if (target !== root) cpSync(path.join(root, 'prisma'), models, { recursive: true });
+  const cli = path.join(root, 'node_modules/prisma/build/index.js');
+  const programs = path.join(root, 'node_modules/.bin');
+  execFileSync(process.execPath, [cli, 'generate', '--schema', models], {
+    cwd: root,
+    stdio: ['ignore', 'ignore', 'inherit'],
+    // The generator of the Pothos types is looked up on PATH.
+    env: { ...process.env, PATH: `${programs}${path.delimiter}${process.env['PATH']}` },
+  });
+}

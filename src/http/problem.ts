@@ -5,6 +5,7 @@ import {
   PayloadTooLargeError,
   RateLimitedError,
   UnavailableError,
+  UnsupportedMediaTypeError,
 } from '#lib/errors.ts';
 
 /** The JSON of every refusal over plain HTTP: `{ error: { code, message, requestId, … } }`. */
@@ -37,6 +38,9 @@ function toDomainError(error: unknown, request: FastifyRequest): DomainError | n
   if (status === 413) {
     const limit = request.routeOptions.bodyLimit ?? 0;
     return new PayloadTooLargeError(`A body here has at most ${limit} bytes`, limit);
+  }
+  if (status === 415) {
+    return new UnsupportedMediaTypeError('The Content-Type is no media type, or none taken here');
   }
   if (status >= 400 && status < 500 && error instanceof Error) {
     return new InvalidInputError(error.message);

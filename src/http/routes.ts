@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Services } from '#context.ts';
 import { getHealth, getMetrics, getReady } from './operations.ts';
 import { sendProblem } from './problem.ts';
-import { postWebhook } from './webhooks.ts';
+import { countUnreadWebhook, postWebhook } from './webhooks.ts';
 
 type Handler = (app: Services, request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
 
@@ -38,6 +38,7 @@ export async function registerRoutes(fastify: FastifyInstance, app: Services): P
     scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) =>
       done(null, body),
     );
+    scope.addHook('onError', async (_request, _reply, error) => countUnreadWebhook(app, error));
     for (const route of rawRoutes) add(scope, app, route, app.config.webhookBodyBytesMax);
   });
 }

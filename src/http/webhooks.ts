@@ -27,3 +27,15 @@ export async function postWebhook(
     id: encodeGlobalId('WebhookMessage', id),
   });
 }
+
+const UNREAD_OUTCOMES: Readonly<Record<string, string>> = {
+  FST_ERR_CTP_BODY_TOO_LARGE: 'too_large',
+  FST_ERR_CTP_INVALID_MEDIA_TYPE: 'media_type_refused',
+};
+
+/** For what Fastify refuses before the handler runs, chiefly a body over the limit. */
+export function countUnreadWebhook(app: Services, error: { readonly code?: string }): void {
+  if (!error.code?.startsWith('FST_ERR_CTP_')) return;
+  const outcome = UNREAD_OUTCOMES[error.code] ?? 'malformed';
+  app.metrics.webhookRequests.inc({ provider: 'UNKNOWN', outcome });
+}

@@ -21,7 +21,7 @@ export interface TimedJob {
 
 export const topicJobs = [
   {
-    name: 'webhooks.project',
+    name: 'webhook-projector',
     topic: webhookReceived,
     batchMax: 200,
     run: projectWebhooks,
@@ -29,5 +29,5 @@ export const topicJobs = [
 ];
 
 export const timedJobs: readonly TimedJob[] = [
-  { name: 'webhooks.refresh-sources', everyMs: 5_000, run: (app) => app.webhookSources.refresh() },
+  { name: 'webhook-sources', everyMs: 5_000, run: (app) => app.webhookSources.refresh() },
 ];

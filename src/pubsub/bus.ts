@@ -7,7 +7,7 @@ export interface Place {
 }
 
 export interface Entry<Payload> {
-  /** The publisher's id; publishing the same id again within the dedupe window changes nothing. */
+  /** The publisher's id; publishing the same id again within the dedupe window (2 minutes) changes nothing. */
   readonly id: string;
   readonly key: string;
   readonly payload: Payload;
@@ -18,26 +18,33 @@ export interface Entry<Payload> {
 }
 
 export interface PublishOptions {
+  /** 1 to 128 visible ASCII characters. */
   readonly id: string;
   readonly attachment?: Uint8Array;
 }
 
 export interface TailOptions<Payload> {
-  /** `head`: only what is published after the returned promise resolved; a place: what follows it. */
+  /** `head`: all that is published after the returned promise resolved, and perhaps what was published while it
+   * was pending; a place: what follows it. */
   readonly from: 'head' | Place;
   /** Called in publish order, never concurrently with itself. Must not block: queue what takes time. */
   readonly onEntry: (entry: Entry<Payload>) => void;
-  /** Entries after `from` are gone (purged, recreated, restored): the reader goes on with what is there. */
-  readonly onLoss: (loss: { readonly after: Place | null; readonly reason: string }) => void;
+  /** Entries after `after` are gone (purged, recreated, restored) or cannot be read: the reader goes on with
+   * what is there. */
+  readonly onLoss: (loss: { readonly after: Place; readonly reason: string }) => void;
 }
 
 export interface ConsumeOptions<Payload> {
-  /** Distinguishes independent consumers of one topic; nodes with the same name share the work. */
+  /** Distinguishes independent consumers of one topic; nodes with the same name share the work. A lower-case
+   * word: it names things on the server. */
   readonly name: string;
-  /** Must be idempotent by entry id: a batch is handed over again when the handler throws or dies. */
+  /** Must be idempotent by entry id: a batch is handed over again when the handler throws or dies. To throw
+   * `UnavailableError` says that what the handler stands on is down, not that the entries are bad: it counts as
+   * no attempt, and everything waits until it passes. */
   readonly handle: (batch: readonly Entry<Payload>[]) => Promise<void>;
+  /** 100 without it; a bus may hand over fewer to bound the bytes. */
   readonly batchMax?: number;
-  /** After this many failed attempts an entry is parked as a dead letter and the rest goes on. */
+  /** 10 without it, about two minutes. After this many failed attempts an entry is parked as a dead letter and the rest goes on. */
   readonly attemptsMax?: number;
 }
 
@@ -60,13 +67,15 @@ export interface Subscription {
 /** What Naru needs of a message log. Two implementations pass `tests/contracts/bus.ts`. */
 export interface Bus {
   readonly kind: 'postgres' | 'jetstream';
-  /** Resolves when the entry is durably stored; idempotent by `id`. Throws `UnavailableError` and stores nothing, or throws
-   * it after a lost answer: publishing again with the same id is always right. */
+  /** Resolves when the entry is durably stored; idempotent by `id`. Throws, within 5 s, `UnavailableError` and
+   * stores nothing, or throws it after a lost answer: publishing again with the same id is always right. Throws
+   * `PayloadTooLargeError` above `entryBytesMax`, `InvalidInputError` for a key over 512 bytes. */
   publish<P>(topic: Topic<P>, key: string, payload: P, options: PublishOptions): Promise<Place>;
   /** One ordered reader a node and topic. Order per key is publish order. */
   tail<P>(topic: Topic<P>, options: TailOptions<P>): Promise<Subscription>;
   /** Durable and shared among nodes; starts at the oldest entry kept. Order per key is not promised. */
   consume<P>(topic: Topic<P>, options: ConsumeOptions<P>): Promise<Subscription>;
+  /** Newest first. */
   listDeadLetters(limit: number): Promise<readonly DeadLetter[]>;
   /** Largest attachment plus payload, in bytes, that `publish` takes. */
   readonly entryBytesMax: number;

@@ -95,8 +95,12 @@ export function createPostgresSession(connectionString: string, log: BusLog): Po
       lost = error;
       nudge.wake();
     });
-    client.on('notification', ({ payload }) => wake(payload ?? ''));
     await client.connect();
+    const { rows } = await client.query<{ pid: number }>('SELECT pg_backend_pid() AS pid');
+    client.on('notification', ({ payload, processId }) => {
+      // What this node announced has woken it already.
+      if (processId !== rows[0]?.pid) wake(payload ?? '');
+    });
     await client.query(`${VANISHED}; LISTEN ${CHANNEL}`);
     onConnected();
     connected = client;

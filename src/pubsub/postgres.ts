@@ -4,6 +4,7 @@
 import type pg from 'pg';
 import { UnavailableError } from '#lib/errors.ts';
 import type { Bus, Subscription, TailOptions } from './bus.ts';
+import { requireConsumerName } from './consumer-name.ts';
 import { sealEntry } from './entry.ts';
 import type { BusLog } from './log.ts';
 import { openPostgresConsumer } from './postgres-consumer.ts';
@@ -79,6 +80,7 @@ export async function createPostgresBus(options: PostgresBusOptions): Promise<Bu
       return channelOf(topic).tails.open(tailOptions as TailOptions<unknown>);
     },
     async consume(topic, consumeOptions) {
+      requireConsumerName(consumeOptions.name);
       channelOf(topic);
       const consumer = openPostgresConsumer(pool, session, topic, consumeOptions, log);
       consumers.add(consumer);

@@ -94,6 +94,7 @@ export function createTailGroup<P>(topic: Topic<P>, log: BusLog): TailGroup<P> {
       const { place } = stored;
       let entry: Entry<P> | null | undefined;
       for (const tail of tails.values()) {
+        if (tail.place.incarnation !== place.incarnation) continue;
         if (tail.place.sequence < after || tail.place.sequence >= place.sequence) continue;
         const before = { ...place, sequence: place.sequence - 1n };
         if (tail.place.sequence < before.sequence) lose(tail, before, 'Entries were removed');

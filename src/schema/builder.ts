@@ -6,12 +6,14 @@ import PrismaPlugin from '@pothos/plugin-prisma';
 import RelayPlugin from '@pothos/plugin-relay';
 import ScopeAuthPlugin from '@pothos/plugin-scope-auth';
 import ValidationPlugin from '@pothos/plugin-validation';
+import { z } from 'zod';
 import type { Scope } from '#auth/scopes.ts';
 import type { Role } from '#auth/viewer.ts';
 import type { Context } from '#context.ts';
 import { getDatamodel, type default as PrismaTypes } from '#generated/pothos-types.ts';
 import { ForbiddenError, InvalidInputError, UnauthenticatedError } from '#lib/errors.ts';
 import { decodeGlobalId, encodeGlobalId } from '#lib/global-id.ts';
+import { PAGE_SIZE_MAX } from '#lib/page.ts';
 
 type Scalars = {
   DateTime: { Input: Date; Output: Date };
@@ -27,6 +29,10 @@ type Directives = {
   };
   cost: { locations: 'FIELD_DEFINITION'; args: { weight: number } };
 };
+
+const pageMessage = `A page has 1 to ${PAGE_SIZE_MAX} items`;
+// On the arguments themselves, so that no connection can forget it.
+const pageSize = z.int().min(1, pageMessage).max(PAGE_SIZE_MAX, pageMessage).nullish();
 
 /** Defines no types: a noun's file does that. */
 export const builder = new SchemaBuilder<{
@@ -60,7 +66,9 @@ export const builder = new SchemaBuilder<{
     onUnusedQuery: null,
   },
   scopeAuth: {
-    runScopesOnType: true,
+    // On the fields of a type and not in its `isTypeOf`, which compiled operations call without a
+    // context. The rule is the same: nothing of a type is read without it.
+    runScopesOnType: false,
     authorizeOnSubscribe: true,
     treatErrorsAsUnauthorized: false,
     unauthorizedError: (_parent, ctx) =>
@@ -106,10 +114,12 @@ export const builder = new SchemaBuilder<{
     endCursorFieldOptions: { description: 'The cursor of the last item; null on an empty page.' },
     firstArgOptions: {
       description: 'How many items from the start, 1–100. Not together with `last`.',
+      validate: pageSize,
     },
     afterArgOptions: { description: 'Only items after this cursor.' },
     lastArgOptions: {
       description: 'How many items from the end, 1–100. Not together with `first`.',
+      validate: pageSize,
     },
     beforeArgOptions: { description: 'Only items before this cursor.' },
     nodeTypeOptions: {
@@ -122,7 +132,12 @@ export const builder = new SchemaBuilder<{
     },
     nodesQueryOptions: {
       description: 'The objects with these ids, in their order, null where `node` would be.',
-      args: { ids: { description: 'Global ids, at most 100.' } },
+      args: {
+        ids: {
+          description: 'Global ids, at most 100.',
+          validate: z.array(z.unknown()).max(PAGE_SIZE_MAX, `At most ${PAGE_SIZE_MAX} ids`),
+        },
+      },
       complexity: ({ ids }) => ({ field: 1, multiplier: ids.length }),
     },
     defaultConnectionTypeOptions: { description: 'A page of a list.' },

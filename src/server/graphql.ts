@@ -1,12 +1,12 @@
-import type { Plugin } from '@envelop/core';
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type DocumentNode, type ExecutionResult, GraphQLError } from 'graphql';
-import { createYoga } from 'graphql-yoga';
+import { createYoga, type Plugin } from 'graphql-yoga';
 import type { Context, Services } from '#context.ts';
-import { DomainError } from '#lib/errors.ts';
+import { DomainError, UnavailableError } from '#lib/errors.ts';
 import type { Engine } from './engine.ts';
 import { sendExplorer, wantsExplorer } from './explorer.ts';
 import { LIMITS } from './limits.ts';
+import { restate } from './mask.ts';
 import { contextOf } from './request.ts';
 import { withErrorAsResult } from './stream.ts';
 
@@ -49,6 +49,7 @@ export async function registerGraphQL(
   });
 
   await fastify.register(async (scope) => {
+    scope.removeContentTypeParser('text/plain');
     scope.addHook('onRequest', async (_request, reply) => {
       reply.header('vary', 'accept');
     });
@@ -56,6 +57,7 @@ export async function registerGraphQL(
     scope.route({
       url: '/graphql',
       method: ['GET', 'POST'],
+      exposeHeadRoute: false,
       bodyLimit: LIMITS.requestBytes,
       handler: async (request, reply) => {
         if (wantsExplorer(request)) return sendExplorer(app.config, request, reply);
@@ -80,7 +82,10 @@ function useEngine(engine: Engine): Plugin<YogaContext> {
       );
     },
     onValidate({ setValidationFn }) {
-      setValidationFn((_schema: unknown, document: DocumentNode) => engine.validate(document));
+      // Copies: Yoga writes into what it is given, and ours are remembered with the document.
+      setValidationFn((_schema: unknown, document: DocumentNode) =>
+        engine.validate(document).map((error) => restate(error, error.message, error.extensions)),
+      );
     },
     onExecute({ setExecuteFn, args }) {
       setExecuteFn(() =>
@@ -95,6 +100,9 @@ function useEngine(engine: Engine): Plugin<YogaContext> {
     },
     onSubscribe({ setSubscribeFn, args }) {
       setSubscribeFn(async () => {
+        if (!acceptsEvents(args.contextValue.request.headers.get('accept'))) {
+          return { errors: [notAcceptable()] };
+        }
         const result = await engine.subscribe({
           document: args.document,
           operationName: args.operationName,
@@ -105,7 +113,31 @@ function useEngine(engine: Engine): Plugin<YogaContext> {
         return Symbol.asyncIterator in result ? withErrorAsResult(result) : result;
       });
     },
+    onResultProcess({ result, setResult }) {
+      if ('errors' in result && result.errors) {
+        setResult({ ...result, errors: result.errors.map(withOurCode) });
+      }
+    },
   };
+}
+
+/** Yoga's own refusals, of parameters that are none, have codes that are not in our list. */
+function withOurCode(error: GraphQLError): GraphQLError {
+  const isOurs =
+    error.extensions['code'] !== 'BAD_REQUEST' &&
+    error.extensions['code'] !== 'OPERATION_RESOLUTION_FAILURE';
+  if (isOurs) return error;
+  return restate(error, error.message, { ...error.extensions, code: 'INVALID_INPUT' });
+}
+
+function acceptsEvents(accept: string | null): boolean {
+  return accept === null || /text\/event-stream|text\/\*|\*\/\*/.test(accept);
+}
+
+function notAcceptable(): GraphQLError {
+  return new GraphQLError('A subscription is answered with text/event-stream: accept it', {
+    extensions: { code: 'INVALID_INPUT', http: { status: 406 } },
+  });
 }
 
 /** The parameters of a well-formed JSON POST that wants one JSON answer; null for everything else. */
@@ -173,6 +205,10 @@ function sendFailure(error: unknown, request: FastifyRequest, reply: FastifyRepl
   const { status, code, message } = describeFailure(error, request);
   const isModern = request.headers.accept?.includes('application/graphql-response+json') ?? false;
   if (status === 401) reply.header('www-authenticate', 'Bearer');
+  if (error instanceof UnavailableError) {
+    reply.header('retry-after', error.retryAfterSeconds);
+    request.log.warn({ err: error.cause }, error.message);
+  }
   reply.code(status).header('content-type', isModern ? GRAPHQL_TYPE : JSON_TYPE);
   const extensions = { code, requestId: request.id };
   return reply.send(JSON.stringify({ errors: [{ message, extensions }] }));

@@ -22,6 +22,7 @@ export const LIMITS = {
   cost: 5_000,
   /** Characters of all strings in the variables together. */
   variableCharacters: 128 * 1024,
+  /** Lists and objects within each other in one variable. */
   variableDepth: 8,
   /** Values in the variables: scalars, list items and fields. */
   variableNodes: 2_000,
@@ -48,6 +49,7 @@ export function findDocumentFault(document: DocumentNode): GraphQLError | null {
   for (const definition of document.definitions) {
     if (definition.kind === Kind.FRAGMENT_DEFINITION)
       fragments.set(definition.name.value, definition);
+    if ('directives' in definition) count.directives += definition.directives?.length ?? 0;
     if ('selectionSet' in definition) countSelections(definition.selectionSet, count);
   }
   if (count.aliases > LIMITS.aliases) {

@@ -16,11 +16,10 @@ export function maskError(error: unknown, ctx: Pick<Context, 'log' | 'requestId'
   if (cause instanceof DomainError) {
     return restate(located, cause.message, { code: cause.code, ...detailsOf(cause) });
   }
-  // Raised by GraphQL itself (syntax, validation, coercion of variables): about what the client sent.
+  // Raised by GraphQL itself (variables, arguments, page sizes): about what the client sent.
   if (located !== null && (cause === null || path === undefined)) {
     if (typeof located.extensions['code'] === 'string') return located;
-    const code = path === undefined ? 'INVALID_INPUT' : 'INTERNAL_SERVER_ERROR';
-    return restate(located, located.message, { ...located.extensions, code });
+    return restate(located, located.message, { ...located.extensions, code: 'INVALID_INPUT' });
   }
   ctx.log.error({ err: cause ?? error, path }, 'A GraphQL field failed');
   const extensions = { code: 'INTERNAL_SERVER_ERROR', requestId: ctx.requestId };

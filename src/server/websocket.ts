@@ -1,27 +1,44 @@
 import type { FastifyInstance } from 'fastify';
-import { type ExecutionArgs, GraphQLError } from 'graphql';
-import { CloseCode } from 'graphql-ws';
-import { useServer } from 'graphql-ws/use/ws';
+import type { ExecutionArgs } from 'graphql';
+import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
 import type { Context, Services } from '#context.ts';
 import { UnauthenticatedError } from '#lib/errors.ts';
 import { newId } from '#lib/ids.ts';
-import type { Engine } from './engine.ts';
-import { LIMITS } from './limits.ts';
+import { type Engine, unknownOperation } from './engine.ts';
+import { LIMITS, limitError } from './limits.ts';
 import { maskError } from './mask.ts';
 import { contextFor } from './request.ts';
+import { CLOSE, closeWith, type SocketExtra, serveSocket } from './socket.ts';
 
-const INIT_TIMEOUT_MS = 10_000;
-const KEEP_ALIVE_MS = 12_000;
-/** A socket with this much unsent for this long is not being read: it is closed with 1013. */
+export interface SocketTimes {
+  /** From opening to `connection_init`; then 4408. */
+  readonly initTimeoutMs: number;
+  readonly keepAliveMs: number;
+  /** A socket with more than `UNSENT_BYTES_MAX` unsent for this long is closed with 1013. */
+  readonly unsentForMs: number;
+  /** What a peer has to answer a close, before its connection is cut. */
+  readonly closeTimeoutMs: number;
+}
+
+const TIMES: SocketTimes = {
+  initTimeoutMs: 10_000,
+  keepAliveMs: 12_000,
+  unsentForMs: 30_000,
+  closeTimeoutMs: 2_000,
+};
 const UNSENT_BYTES_MAX = 1 << 20;
-const UNSENT_FOR_MS = 30_000;
-const CHECK_MS = 5_000;
-const CLOSE_TIMEOUT_MS = 2_000;
 
 export interface WebSocketDoor {
-  /** Tells every client to come back later (1012) and takes no more. */
+  /** Tells every client to come back (1012) and takes no more. */
   close(): Promise<void>;
+}
+
+type Parameters = Record<string, unknown>;
+
+interface SocketContext {
+  readonly connectionParams?: Readonly<Parameters> | undefined;
+  readonly extra: SocketExtra;
 }
 
 /** graphql-ws on `/graphql` by upgrade: queries, mutations and subscriptions, by the same engine. */
@@ -29,101 +46,97 @@ export function registerWebSocket(
   fastify: FastifyInstance,
   app: Services,
   engine: Engine,
+  given: Partial<SocketTimes> = {},
 ): WebSocketDoor {
+  const times = { ...TIMES, ...given };
+  let closing = false;
+
+  const protocol = makeServer<Parameters, SocketExtra>({
+    connectionInitWaitTimeout: times.initTimeoutMs,
+    onConnect: (ctx) => connect(app, ctx),
+    onSubscribe: async (ctx, _id, { query, operationName, variables }) => {
+      if (Object.keys(ctx.subscriptions).length > LIMITS.operationsPerSocket) {
+        const message = `At most ${LIMITS.operationsPerSocket} operations at once on one socket`;
+        return [limitError('operationsPerSocket', message)];
+      }
+      const requestId = newId();
+      try {
+        const document = engine.parse(query);
+        const errors = engine.validate(document);
+        if (errors.length > 0) return errors;
+        if (engine.kindOf(document, operationName) === null) {
+          return [unknownOperation(operationName)];
+        }
+        const contextValue = await contextFor(app, authorizationOf(ctx), requestId);
+        return {
+          schema: engine.schema,
+          document,
+          contextValue,
+          ...(operationName != null && { operationName }),
+          ...(variables != null && { variableValues: variables }),
+        };
+      } catch (error) {
+        if (error instanceof UnauthenticatedError) {
+          ctx.extra.socket.close(CloseCode.Forbidden, 'Forbidden');
+        }
+        return [maskError(error, { log: app.log.child({ requestId }), requestId })];
+      }
+    },
+    execute: (args: ExecutionArgs) => engine.execute(requestOf(args)),
+    subscribe: (args: ExecutionArgs) => engine.subscribe(requestOf(args)),
+  });
+
   const sockets = new WebSocketServer({
     noServer: true,
     maxPayload: LIMITS.requestBytes,
     perMessageDeflate: false,
+    handleProtocols,
   });
-  fastify.server.on('upgrade', (request, socket, head) => {
-    if (request.url?.split('?', 1)[0] !== '/graphql') {
-      socket.end('HTTP/1.1 404 Not Found\r\nconnection: close\r\n\r\n');
-      return;
-    }
-    socket.on('error', () => socket.destroy());
-    sockets.handleUpgrade(request, socket, head, (ws) => sockets.emit('connection', ws, request));
-  });
-  sockets.on('connection', (socket) => {
+  sockets.on('connection', (socket, request) => {
     app.metrics.websocketConnections.inc();
     socket.on('close', () => app.metrics.websocketConnections.dec());
-    socket.on('error', (error) => app.log.debug({ err: error }, 'A socket failed'));
+    serveSocket(protocol, { socket, request }, { log: app.log, keepAliveMs: times.keepAliveMs });
   });
-
-  const server = useServer<{ authorization?: unknown; Authorization?: unknown }>(
-    {
-      connectionInitWaitTimeout: INIT_TIMEOUT_MS,
-      onConnect: async (ctx) => {
-        try {
-          await contextFor(app, authorizationOf(ctx), newId());
-        } catch (error) {
-          if (error instanceof UnauthenticatedError) return false; // 4403: it comes back with another token
-          throw error;
-        }
-        return authorizationOf(ctx) !== undefined;
-      },
-      onSubscribe: async (ctx, _id, { query, operationName, variables }) => {
-        if (Object.keys(ctx.subscriptions).length > LIMITS.operationsPerSocket) {
-          return [
-            new GraphQLError('Too many operations on one socket', {
-              extensions: { code: 'LIMIT_EXCEEDED' },
-            }),
-          ];
-        }
-        const requestId = newId();
-        try {
-          const document = engine.parse(query);
-          const errors = engine.validate(document);
-          if (errors.length > 0) return errors;
-          const contextValue = await contextFor(app, authorizationOf(ctx), requestId);
-          const args = { schema: engine.schema, document, contextValue };
-          return {
-            ...args,
-            ...(operationName != null && { operationName }),
-            ...(variables != null && { variableValues: variables }),
-          };
-        } catch (error) {
-          if (error instanceof UnauthenticatedError) {
-            ctx.extra.socket.close(CloseCode.Forbidden, 'Forbidden');
-          }
-          return [maskError(error, { log: app.log, requestId })];
-        }
-      },
-      execute: (args: ExecutionArgs) => engine.execute(requestOf(args)),
-      subscribe: (args: ExecutionArgs) => engine.subscribe(requestOf(args)),
-    },
-    sockets,
-    KEEP_ALIVE_MS,
-  );
-  const stopChecking = closeUnreadSockets(sockets);
+  fastify.server.on('upgrade', (request, socket, head) => {
+    socket.on('error', () => socket.destroy());
+    const isOurs = request.url?.split('?', 1)[0] === '/graphql';
+    if (closing || !isOurs) {
+      const status = isOurs ? '503 Service Unavailable' : '404 Not Found';
+      socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
+      return;
+    }
+    sockets.handleUpgrade(request, socket, head, (ws) => sockets.emit('connection', ws, request));
+  });
+  const stopChecking = closeUnreadSockets(sockets, times);
 
   return {
     async close() {
+      closing = true;
       stopChecking();
       // A stock client that reads 1012 connects again; one that were told `complete` would not.
-      const closed = [...sockets.clients].map((socket) => closeOne(socket));
-      await Promise.all(closed);
-      await server.dispose();
+      await Promise.all([...sockets.clients].map((socket) => closeOne(socket, times)));
     },
   };
 }
 
-async function closeOne(socket: WebSocket): Promise<void> {
-  if (socket.readyState === socket.CLOSED) return;
-  const closed = new Promise((resolve) => socket.once('close', resolve));
-  socket.close(1012, 'Restarting');
-  const force = setTimeout(() => socket.terminate(), CLOSE_TIMEOUT_MS);
-  await closed;
-  clearTimeout(force);
+/** False is 4403, after which a stock client comes back with what may be another token. */
+async function connect(app: Services, ctx: SocketContext): Promise<boolean> {
+  const authorization = authorizationOf(ctx);
+  try {
+    await contextFor(app, authorization, newId());
+    return authorization !== undefined;
+  } catch (error) {
+    if (!(error instanceof UnauthenticatedError)) {
+      app.log.error({ err: error }, 'The viewer of a socket cannot be read');
+      closeWith(ctx.extra.socket, CLOSE.later);
+    }
+    return false;
+  }
 }
 
-function authorizationOf(ctx: {
-  readonly connectionParams?: { authorization?: unknown; Authorization?: unknown } | undefined;
-  readonly extra: {
-    readonly request: { readonly headers: { authorization?: string | undefined } };
-  };
-}): string | undefined {
-  const { connectionParams, extra } = ctx;
-  const given = connectionParams?.authorization ?? connectionParams?.Authorization;
+function authorizationOf({ connectionParams, extra }: SocketContext): string | undefined {
+  // The second is how GraphiQL sends what somebody typed as headers.
+  const given = connectionParams?.['authorization'] ?? connectionParams?.['Authorization'];
   return typeof given === 'string' ? given : extra.request.headers.authorization;
 }
 
@@ -137,10 +150,9 @@ function requestOf(args: ExecutionArgs) {
   };
 }
 
-/** A peer that stopped reading never answers a close either, so it is ended soon after. */
-function closeUnreadSockets(server: WebSocketServer): () => void {
+function closeUnreadSockets(server: WebSocketServer, times: SocketTimes): () => void {
   const unreadSince = new WeakMap<WebSocket, number>();
-  const timer = setInterval(() => {
+  const look = () => {
     const now = performance.now();
     for (const socket of server.clients) {
       if (socket.bufferedAmount <= UNSENT_BYTES_MAX) {
@@ -149,10 +161,23 @@ function closeUnreadSockets(server: WebSocketServer): () => void {
       }
       const since = unreadSince.get(socket) ?? now;
       unreadSince.set(socket, since);
-      if (now - since < UNSENT_FOR_MS) continue;
-      socket.close(1013, 'Too slow: come back with your last cursor');
-      setTimeout(() => socket.terminate(), 2_000).unref();
+      if (now - since >= times.unsentForMs) void closeOne(socket, times, CLOSE.later);
     }
-  }, CHECK_MS);
+  };
+  const timer = setInterval(look, times.unsentForMs / 6);
   return () => clearInterval(timer);
+}
+
+/** A peer that does not answer the close, as one that stopped reading never does, is cut off. */
+async function closeOne(
+  socket: WebSocket,
+  { closeTimeoutMs }: SocketTimes,
+  code: { readonly code: number; readonly reason: string } = CLOSE.restarting,
+): Promise<void> {
+  if (socket.readyState === socket.CLOSED) return;
+  const closed = new Promise((resolve) => socket.once('close', resolve));
+  closeWith(socket, code);
+  const force = setTimeout(() => socket.terminate(), closeTimeoutMs);
+  await closed;
+  clearTimeout(force);
 }

@@ -67,6 +67,11 @@ export type BusFailure = Prisma.BusFailureModel
  */
 export type Feed = Prisma.FeedModel
 /**
+ * Model OutboxEntry
+ * News stored with the fact, in the same transaction; gone once the bus has it.
+ */
+export type OutboxEntry = Prisma.OutboxEntryModel
+/**
  * Model User
  * 
  */

@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { defineTopic } from '../topic.ts';
+import { defineTopic } from '#pubsub/topic.ts';
 
 const DAY_MS = 86_400_000;
 

@@ -4,7 +4,8 @@ import type { Prisma } from '#generated/prisma/client.ts';
 import type { VerificationOutcome } from '#generated/prisma/enums.ts';
 
 // The rule, once in words: a message of a source is read by those to whom, or to one of whose roles,
-// the source is granted; an unverified one by operators and by nobody else.
+// the source is granted; an unverified one by operators and by nobody else. Either way with a token
+// that has `webhooks:read`, on every path: also as a `node`, which asks for no scope of its own.
 
 /** The rule as a condition, so that the statement that reads also decides. */
 export function readableMessages(viewer: Viewer | null): Prisma.WebhookMessageWhereInput {
@@ -12,7 +13,7 @@ export function readableMessages(viewer: Viewer | null): Prisma.WebhookMessageWh
     verification: { not: 'UNVERIFIED' },
     source: readableSources(viewer),
   };
-  return isOperator(viewer) ? { OR: [granted, { verification: 'UNVERIFIED' }] } : granted;
+  return readsUnverified(viewer) ? { OR: [granted, { verification: 'UNVERIFIED' }] } : granted;
 }
 
 /** A source is known to those it is granted to. */
@@ -21,7 +22,7 @@ export function readableSources(viewer: Viewer | null): Prisma.WebhookSourceWher
 }
 
 function grantsTo(viewer: Viewer | null): Prisma.WebhookSourceGrantWhereInput {
-  if (viewer === null) return { id: { in: [] } };
+  if (!readsWebhooks(viewer)) return { id: { in: [] } };
   return { OR: [{ userId: viewer.userId }, { role: { in: [...viewer.roles] } }] };
 }
 
@@ -30,7 +31,7 @@ export async function canReadMessage(
   ctx: Context,
   message: { readonly sourceId: string | null; readonly verification: VerificationOutcome },
 ): Promise<boolean> {
-  if (message.verification === 'UNVERIFIED') return isOperator(ctx.viewer);
+  if (message.verification === 'UNVERIFIED') return readsUnverified(ctx.viewer);
   return message.sourceId !== null && (await canReadSource(ctx, message.sourceId));
 }
 
@@ -40,7 +41,7 @@ export async function canReadSource(ctx: Context, sourceId: string): Promise<boo
 }
 
 const grantedSources = perContext(async (ctx): Promise<ReadonlySet<string>> => {
-  if (ctx.viewer === null) return new Set();
+  if (!readsWebhooks(ctx.viewer)) return new Set();
   const rows = await ctx.database.query<{ source_id: string }>(
     `SELECT source_id FROM webhook_source_grant
      WHERE user_id = $1 OR role::text = ANY($2)`,
@@ -49,3 +50,11 @@ const grantedSources = perContext(async (ctx): Promise<ReadonlySet<string>> => {
   );
   return new Set(rows.map((row) => row.source_id));
 });
+
+function readsWebhooks(viewer: Viewer | null): viewer is Viewer {
+  return viewer?.scopes.has('webhooks:read') ?? false;
+}
+
+function readsUnverified(viewer: Viewer | null): boolean {
+  return readsWebhooks(viewer) && isOperator(viewer);
+}

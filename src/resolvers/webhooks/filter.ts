@@ -17,13 +17,29 @@ export interface WebhookFilter {
 
 export const FILTER_VALUES_MAX = 100;
 
-/** Throws `InvalidInputError` that names the list with too many values. */
+const TIME_MIN = Date.parse('0001-01-01T00:00:00Z');
+const TIME_MAX = Date.parse('9999-12-31T23:59:59.999Z');
+
+/**
+ * Throws `InvalidInputError` that names the list with too many values, or the value that PostgreSQL
+ * could not even compare with.
+ */
 export function assertFilter(filter: WebhookFilter): void {
-  for (const [name, values] of Object.entries(filter)) {
-    if (Array.isArray(values) && values.length > FILTER_VALUES_MAX) {
-      throw new InvalidInputError(`At most ${FILTER_VALUES_MAX} values`, `filter.${name}`);
-    }
+  for (const [name, value] of Object.entries(filter)) {
+    const fault = value instanceof Date ? findTimeFault(value) : findListFault(value ?? []);
+    if (fault !== null) throw new InvalidInputError(fault, `filter.${name}`);
   }
+}
+
+function findTimeFault(time: Date): string | null {
+  const isWithin = time.getTime() >= TIME_MIN && time.getTime() <= TIME_MAX;
+  return isWithin ? null : 'A time lies in the years 1 to 9999';
+}
+
+function findListFault(values: readonly string[]): string | null {
+  if (values.length > FILTER_VALUES_MAX) return `At most ${FILTER_VALUES_MAX} values`;
+  const isText = (value: string) => !value.includes('\u0000') && value.isWellFormed();
+  return values.every(isText) ? null : 'No text here holds U+0000 or half a surrogate pair';
 }
 
 /** The filter as a condition of a statement. `matchesFilter` is its twin: a test keeps them equal. */

@@ -55,6 +55,8 @@ export async function listMessages(
       AND: [
         readableMessages(viewer),
         messagesMatching(filter),
+        // What came after the head was read belongs to whoever follows from it.
+        { position: { lte: head.head } },
         page.after != null ? { position: { gt: place(page.after) } } : {},
         page.before != null ? { position: { lt: place(page.before) } } : {},
       ],
@@ -66,10 +68,18 @@ export async function listMessages(
   const hasMore = fitting.length < rows.length;
   if (direction === 'backward') fitting.reverse();
   return {
-    messages: fitting.map((node) => ({ cursor: cursorAt(node.position), node })),
+    messages: fitting.map((node) => ({
+      node,
+      // Signed only when somebody asks: most readers of a page want few of its cursors.
+      get cursor() {
+        return cursorAt(node.position);
+      },
+    })),
     hasNextPage: direction === 'forward' ? hasMore : page.before != null,
     hasPreviousPage: direction === 'forward' ? page.after != null : hasMore,
-    followCursor: cursorAt(head.head),
+    get followCursor() {
+      return cursorAt(head.head);
+    },
   };
 }
 

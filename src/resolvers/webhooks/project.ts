@@ -1,7 +1,9 @@
 import type { Services } from '#context.ts';
 import type { Sql } from '#database/client.ts';
 import { parsePayload } from '#lib/body-text.ts';
+import { UnavailableError } from '#lib/errors.ts';
 import { newId } from '#lib/ids.ts';
+import { isPassing } from '#lib/passing-failure.ts';
 import type { Entry } from '#pubsub/bus.ts';
 import { type WebhookReceived, webhookStored } from '#pubsub/topics/webhooks.ts';
 import { packBody, type StoredBody } from './body.ts';
@@ -25,7 +27,13 @@ export async function projectWebhooks(
   batch: readonly Entry<WebhookReceived>[],
 ): Promise<void> {
   const prepared = await Promise.all(batch.map((entry) => prepare(app, entry)));
-  const head = await app.database.transaction((sql) => store(sql, prepared));
+  const head = await app.database
+    .transaction((sql) => store(sql, prepared))
+    .catch((error: unknown) => {
+      // Of the world and not of these messages: it must not use up their attempts.
+      if (!isPassing(error)) throw error;
+      throw new UnavailableError('PostgreSQL cannot take webhooks now', { cause: error });
+    });
   if (head === null) return;
   const newest = Math.max(...prepared.map(({ received }) => Date.parse(received.receivedAt)));
   app.metrics.webhookProjectionLagSeconds.set(Math.max(0, (Date.now() - newest) / 1000));

@@ -31,7 +31,9 @@ export function createSourceDirectory(sql: Sql, config: Config): SourceDirectory
   return {
     find(segments) {
       if (sources === null) throw new UnavailableError('The sources are not loaded yet');
-      for (let length = segments.length; length > 0; length -= 1) {
+      // A slash inside a segment was percent-encoded: it is part of a name and separates nothing.
+      const slash = segments.findIndex((segment) => segment.includes('/'));
+      for (let length = slash < 0 ? segments.length : slash; length > 0; length -= 1) {
         const source = sources.get(segments.slice(0, length).join('/'));
         if (source !== undefined) return source;
       }

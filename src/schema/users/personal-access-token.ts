@@ -26,6 +26,8 @@ const scopeNames = Object.entries(SCOPES)
 
 export const PersonalAccessToken = builder.prismaNode('PersonalAccessToken', {
   id: { field: 'id' },
+  // What is not there, or not for the viewer, is null and no error.
+  nullable: true,
   description: 'A token for scripts. Shown to the account it belongs to and to nobody else.',
   authScopes: (token, ctx) => canReadPersonalAccessToken(ctx, token),
   findUnique: (id, ctx) => ({ id, AND: [readablePersonalAccessTokens(ctx)] }),

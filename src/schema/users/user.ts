@@ -17,8 +17,10 @@ const RoleEnum = builder.enumType('Role', {
   ) as Record<keyof typeof Role, { description: string }>,
 });
 
-builder.prismaNode('User', {
+const User = builder.prismaNode('User', {
   id: { field: 'id' },
+  // What is not there, or not for the viewer, is null and no error.
+  nullable: true,
   description: 'An account. Known to itself, to AUDITOR and to ADMIN.',
   authScopes: (user, ctx) => canReadUser(ctx, user.id),
   findUnique: (id, ctx) => ({ id, AND: [readableUsers(ctx)] }),
@@ -28,7 +30,6 @@ builder.prismaNode('User', {
     roles: t.field({
       type: [RoleEnum],
       description: 'Every role of the account.',
-      select: { roles: true },
       resolve: (user) => user.roles,
     }),
     createdAt: t.expose('createdAt', {
@@ -43,13 +44,12 @@ builder.prismaNode('User', {
 });
 
 builder.queryField('viewer', (t) =>
-  t.prismaField({
-    type: 'User',
+  t.field({
+    type: User,
     nullable: true,
     description: 'The account that is asking; null for guests. Needs the scope `viewer:read`.',
+    ...withScope('viewer:read'),
     authScopes: (_root, _args, ctx) => ctx.viewer === null || { scope: 'viewer:read' },
-    directives: withScope('viewer:read').directives,
-    resolve: (query, _root, _args, ctx) =>
-      ctx.viewer && ctx.prisma.user.findUnique({ ...query, where: { id: ctx.viewer.userId } }),
+    resolve: (_root, _args, ctx) => ctx.viewer?.user ?? null,
   }),
 );

@@ -42,6 +42,8 @@ const HttpHeader = builder.objectRef<Header>('HttpHeader').implement({
 
 export const WebhookMessage = builder.prismaNode('WebhookMessage', {
   id: { field: 'id' },
+  // What is not there, or not for the viewer, is null and no error.
+  nullable: true,
   description:
     'One webhook that arrived. Read by those to whom, or to one of whose roles, its source is granted.',
   authScopes: (message, ctx) => canReadMessage(ctx, message),
@@ -56,7 +58,6 @@ export const WebhookMessage = builder.prismaNode('WebhookMessage', {
     headers: t.field({
       type: [HttpHeader],
       description: 'All headers; the values of credentials are redacted.',
-      select: { headers: true },
       resolve: (message) => message.headers as unknown as Header[],
     }),
     contentType: t.exposeString('contentType', {
@@ -113,14 +114,12 @@ export const WebhookMessage = builder.prismaNode('WebhookMessage', {
     verification: t.field({
       type: VerificationOutcome,
       description: 'What is known of who sent it.',
-      select: { verification: true },
       resolve: (message) => message.verification,
     }),
     receivedAt: t.expose('receivedAt', { type: 'DateTime', description: 'When it arrived.' }),
     cursor: t.field({
       type: 'Cursor',
       description: 'Its place in the webhook feed.',
-      select: { position: true },
       resolve: (message, _args, ctx) => cursorOfMessage(ctx, message),
     }),
   }),
@@ -168,12 +167,18 @@ builder.queryField('webhookMessages', (t) =>
         const found = await listMessages(ctx, { filter: parseFilter(filter), page }, selection);
         return {
           edges: [...found.messages],
-          followCursor: found.followCursor,
+          get followCursor() {
+            return found.followCursor;
+          },
           pageInfo: {
             hasNextPage: found.hasNextPage,
             hasPreviousPage: found.hasPreviousPage,
-            startCursor: found.messages.at(0)?.cursor ?? null,
-            endCursor: found.messages.at(-1)?.cursor ?? null,
+            get startCursor() {
+              return found.messages.at(0)?.cursor ?? null;
+            },
+            get endCursor() {
+              return found.messages.at(-1)?.cursor ?? null;
+            },
           },
         };
       },

@@ -13,6 +13,8 @@ const WebhookProvider = builder.enumType('WebhookProvider', {
 
 builder.prismaNode('WebhookSource', {
   id: { field: 'id' },
+  // What is not there, or not for the viewer, is null and no error.
+  nullable: true,
   description: 'Where webhooks come from. Known to those it is granted to.',
   authScopes: (source, ctx) => canReadSource(ctx, source.id),
   findUnique: (id, ctx) => ({ id, AND: [readableSources(ctx.viewer)] }),
@@ -24,7 +26,6 @@ builder.prismaNode('WebhookSource', {
     provider: t.field({
       type: WebhookProvider,
       description: 'Who sends.',
-      select: { provider: true },
       resolve: (source) => source.provider,
     }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
@@ -33,6 +34,8 @@ builder.prismaNode('WebhookSource', {
 
 export const WebhookRepository = builder.prismaNode('WebhookRepository', {
   id: { field: 'id' },
+  // What is not there, or not for the viewer, is null and no error.
+  nullable: true,
   description:
     'A repository that webhooks of one source are about. Known to those who may read the source.',
   authScopes: (repository, ctx) => canReadSource(ctx, repository.sourceId),

@@ -402,6 +402,7 @@ export const ModelName = {
   BusConsumer: 'BusConsumer',
   BusFailure: 'BusFailure',
   Feed: 'Feed',
+  OutboxEntry: 'OutboxEntry',
   User: 'User',
   PersonalAccessToken: 'PersonalAccessToken',
   WebhookSource: 'WebhookSource',
@@ -424,7 +425,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "busTopic" | "busEntry" | "busConsumer" | "busFailure" | "feed" | "user" | "personalAccessToken" | "webhookSource" | "webhookSourceGrant" | "webhookRepository" | "webhookMessage" | "webhookBody"
+    modelProps: "busTopic" | "busEntry" | "busConsumer" | "busFailure" | "feed" | "outboxEntry" | "user" | "personalAccessToken" | "webhookSource" | "webhookSourceGrant" | "webhookRepository" | "webhookMessage" | "webhookBody"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -795,6 +796,80 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         count: {
           args: Prisma.FeedCountArgs<ExtArgs>
           result: runtime.Types.Utils.Optional<Prisma.FeedCountAggregateOutputType> | number
+        }
+      }
+    }
+    OutboxEntry: {
+      payload: Prisma.$OutboxEntryPayload<ExtArgs>
+      fields: Prisma.OutboxEntryFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.OutboxEntryFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEntryPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.OutboxEntryFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEntryPayload>
+        }
+        findFirst: {
+          args: Prisma.OutboxEntryFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEntryPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.OutboxEntryFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEntryPayload>
+        }
+        findMany: {
+          args: Prisma.OutboxEntryFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEntryPayload>[]
+        }
+        create: {
+          args: Prisma.OutboxEntryCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEntryPayload>
+        }
+        createMany: {
+          args: Prisma.OutboxEntryCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.OutboxEntryCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEntryPayload>[]
+        }
+        delete: {
+          args: Prisma.OutboxEntryDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEntryPayload>
+        }
+        update: {
+          args: Prisma.OutboxEntryUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEntryPayload>
+        }
+        deleteMany: {
+          args: Prisma.OutboxEntryDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.OutboxEntryUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.OutboxEntryUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEntryPayload>[]
+        }
+        upsert: {
+          args: Prisma.OutboxEntryUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$OutboxEntryPayload>
+        }
+        aggregate: {
+          args: Prisma.OutboxEntryAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateOutboxEntry>
+        }
+        groupBy: {
+          args: Prisma.OutboxEntryGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxEntryGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.OutboxEntryCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.OutboxEntryCountAggregateOutputType> | number
         }
       }
     }
@@ -1424,6 +1499,18 @@ export const FeedScalarFieldEnum = {
 export type FeedScalarFieldEnum = (typeof FeedScalarFieldEnum)[keyof typeof FeedScalarFieldEnum]
 
 
+export const OutboxEntryScalarFieldEnum = {
+  sequence: 'sequence',
+  id: 'id',
+  topic: 'topic',
+  key: 'key',
+  payload: 'payload',
+  createdAt: 'createdAt'
+} as const
+
+export type OutboxEntryScalarFieldEnum = (typeof OutboxEntryScalarFieldEnum)[keyof typeof OutboxEntryScalarFieldEnum]
+
+
 export const UserScalarFieldEnum = {
   id: 'id',
   username: 'username',
@@ -1634,6 +1721,20 @@ export type ListIntFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel,
 
 
 /**
+ * Reference to a field of type 'Json'
+ */
+export type JsonFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'Json'>
+    
+
+
+/**
+ * Reference to a field of type 'QueryMode'
+ */
+export type EnumQueryModeFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'QueryMode'>
+    
+
+
+/**
  * Reference to a field of type 'Role[]'
  */
 export type ListEnumRoleFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'Role[]'>
@@ -1672,20 +1773,6 @@ export type EnumVerificationOutcomeFieldRefInput<$PrismaModel> = FieldRefInputTy
  * Reference to a field of type 'VerificationOutcome[]'
  */
 export type ListEnumVerificationOutcomeFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'VerificationOutcome[]'>
-    
-
-
-/**
- * Reference to a field of type 'Json'
- */
-export type JsonFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'Json'>
-    
-
-
-/**
- * Reference to a field of type 'QueryMode'
- */
-export type EnumQueryModeFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'QueryMode'>
     
 
 
@@ -1865,6 +1952,7 @@ export type GlobalOmitConfig = {
   busConsumer?: Prisma.BusConsumerOmit
   busFailure?: Prisma.BusFailureOmit
   feed?: Prisma.FeedOmit
+  outboxEntry?: Prisma.OutboxEntryOmit
   user?: Prisma.UserOmit
   personalAccessToken?: Prisma.PersonalAccessTokenOmit
   webhookSource?: Prisma.WebhookSourceOmit

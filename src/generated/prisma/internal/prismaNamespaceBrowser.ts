@@ -56,6 +56,7 @@ export const ModelName = {
   BusConsumer: 'BusConsumer',
   BusFailure: 'BusFailure',
   Feed: 'Feed',
+  OutboxEntry: 'OutboxEntry',
   User: 'User',
   PersonalAccessToken: 'PersonalAccessToken',
   WebhookSource: 'WebhookSource',
@@ -148,6 +149,18 @@ export const FeedScalarFieldEnum = {
 } as const
 
 export type FeedScalarFieldEnum = (typeof FeedScalarFieldEnum)[keyof typeof FeedScalarFieldEnum]
+
+
+export const OutboxEntryScalarFieldEnum = {
+  sequence: 'sequence',
+  id: 'id',
+  topic: 'topic',
+  key: 'key',
+  payload: 'payload',
+  createdAt: 'createdAt'
+} as const
+
+export type OutboxEntryScalarFieldEnum = (typeof OutboxEntryScalarFieldEnum)[keyof typeof OutboxEntryScalarFieldEnum]
 
 
 export const UserScalarFieldEnum = {

@@ -1,0 +1,393 @@
+/* eslint-disable */
+/** Internal type. DO NOT USE DIRECTLY. */
+type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
+/** Internal type. DO NOT USE DIRECTLY. */
+export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
+import type { DocumentTypeDecoration } from '@graphql-typed-document-node/core';
+/** What the new token is called, may do, and how long it lives. */
+export type CreatePersonalAccessTokenInput = {
+  /** Days until it is refused, 1–366. */
+  expiresInDays?: number;
+  /** What its owner calls it, 1–100 characters. */
+  name: string;
+  /** What it may be used for, at least one, none that the token in use lacks. `viewer:read`: Read the account that the token belongs to. `tokens:write`: Create and revoke personal access tokens of the same account. `webhooks:read`: Read webhook messages of the sources granted to the account. `operations:read`: Read metrics and the details of readiness; needs the role OPERATOR or ADMIN. */
+  scopes: Array<string>;
+};
+
+/** Every stable code; `docs/errors.md` says for each whether trying again helps. */
+export const ErrorCode = {
+  /** The state of things does not allow it. */
+  Conflict: 'CONFLICT',
+  /** What follows the cursor is no longer kept. */
+  CursorExpired: 'CURSOR_EXPIRED',
+  /** The cursor was not given out by this feed. */
+  CursorInvalid: 'CURSOR_INVALID',
+  /** The feed was rebuilt since the cursor was given out. */
+  FeedReset: 'FEED_RESET',
+  /** The viewer, or its token, may not do this. */
+  Forbidden: 'FORBIDDEN',
+  /** Something in the input is not acceptable; `field` names it. */
+  InvalidInput: 'INVALID_INPUT',
+  /** There is no such thing that the viewer may know of. */
+  NotFound: 'NOT_FOUND',
+  /** The body is larger than the limit that the message names. */
+  PayloadTooLarge: 'PAYLOAD_TOO_LARGE',
+  /** Too much at once; try again after `retryAfterSeconds`. */
+  RateLimited: 'RATE_LIMITED',
+  /** Nobody is signed in, or the token is unknown, expired or revoked. */
+  Unauthenticated: 'UNAUTHENTICATED',
+  /** Something Naru stands on is away; try again. */
+  Unavailable: 'UNAVAILABLE',
+  /** The body has a media type that is not taken here. */
+  UnsupportedMediaType: 'UNSUPPORTED_MEDIA_TYPE'
+} as const;
+
+export type ErrorCode = typeof ErrorCode[keyof typeof ErrorCode];
+/** Which token to revoke. */
+export type RevokePersonalAccessTokenInput = {
+  /** The token’s id. */
+  id: string | number;
+};
+
+/** What an account may do; one account may have several. */
+export const Role = {
+  /** May do what OPERATOR may, and manages accounts. */
+  Admin: 'ADMIN',
+  /** Reads accounts and the audit log, changes nothing. */
+  Auditor: 'AUDITOR',
+  /** Runs sources and events, and sees what nobody vouches for. */
+  Operator: 'OPERATOR',
+  /** Uses Naru: reads what is granted, chats, takes part in events. */
+  User: 'USER'
+} as const;
+
+export type Role = typeof Role[keyof typeof Role];
+/** What is known of who sent a webhook. */
+export const VerificationOutcome = {
+  /** The source asks for no signature, so anybody may have sent it. */
+  Unsigned: 'UNSIGNED',
+  /** No source vouches for it. Only OPERATOR and ADMIN see it. */
+  Unverified: 'UNVERIFIED',
+  /** The signature over the untouched body matched the source's secret. */
+  Verified: 'VERIFIED'
+} as const;
+
+export type VerificationOutcome = typeof VerificationOutcome[keyof typeof VerificationOutcome];
+/** Which messages. All that is given must hold; what is absent or null asks for nothing. */
+export type WebhookMessageFilter = {
+  /** Actions, e.g. `opened`. At most 100; an empty list matches nothing. */
+  actions?: Array<string> | null | undefined;
+  /** Branches, e.g. `main`. At most 100; an empty list matches nothing. */
+  branches?: Array<string> | null | undefined;
+  /** Names of events, e.g. `push`. At most 100; an empty list matches nothing. */
+  eventNames?: Array<string> | null | undefined;
+  /** Received then or later. */
+  receivedFrom?: string | null | undefined;
+  /** Received before then. */
+  receivedTo?: string | null | undefined;
+  /** Ids of repositories, renamed or not. At most 100; an empty list matches nothing. */
+  repositoryIds?: Array<string | number> | null | undefined;
+  /** Paths of sources, e.g. `github`. At most 100; an empty list matches nothing. */
+  sources?: Array<string> | null | undefined;
+};
+
+/** Who sends, and so how a webhook is signed, named and shaped. */
+export const WebhookProvider = {
+  /** GitHub, signed with `X-Hub-Signature-256`; JSON or form bodies. */
+  Github: 'GITHUB',
+  /** Anybody: nothing is signed, and nothing that a body claims is believed. */
+  None: 'NONE'
+} as const;
+
+export type WebhookProvider = typeof WebhookProvider[keyof typeof WebhookProvider];
+export type CreatePersonalAccessTokenMutationVariables = Exact<{
+  input: CreatePersonalAccessTokenInput;
+}>;
+
+
+export type CreatePersonalAccessTokenMutation = { createPersonalAccessToken:
+    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string }
+    | { token: string, personalAccessToken: { id: string, name: string, scopes: Array<string>, createdAt: string, expiresAt: string | null, lastUsedAt: string | null } }
+    | { code: ErrorCode, message: string }
+   };
+
+export type RevokePersonalAccessTokenMutationVariables = Exact<{
+  input: RevokePersonalAccessTokenInput;
+}>;
+
+
+export type RevokePersonalAccessTokenMutation = { revokePersonalAccessToken:
+    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string }
+    | { personalAccessToken: { id: string, name: string, scopes: Array<string>, createdAt: string, expiresAt: string | null, lastUsedAt: string | null } }
+    | { code: ErrorCode, message: string }
+   };
+
+export type PersonalAccessTokenPartsFragment = { id: string, name: string, scopes: Array<string>, createdAt: string, expiresAt: string | null, lastUsedAt: string | null };
+
+export type ViewerQueryVariables = Exact<{ [key: string]: never; }>;
+
+
+export type ViewerQuery = { viewer: { id: string, username: string, displayName: string, roles: Array<Role> } | null };
+
+export type WebhookMessagesQueryVariables = Exact<{
+  filter?: WebhookMessageFilter | null | undefined;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+  last?: number | null | undefined;
+  before?: string | null | undefined;
+}>;
+
+
+export type WebhookMessagesQuery = { webhookMessages: { followCursor: string, edges: Array<{ cursor: string, node: { id: string, path: string, byteSize: number, deliveryId: string | null, eventName: string | null, action: string | null, branch: string | null, sender: string | null, verification: VerificationOutcome, receivedAt: string, source: { id: string, path: string, provider: WebhookProvider } | null, repository: { id: string, providerId: string, fullName: string } | null } }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } };
+
+export type WebhookMessageQueryVariables = Exact<{
+  id: string | number;
+}>;
+
+
+export type WebhookMessageQuery = { node:
+    | { payload: unknown, id: string, path: string, byteSize: number, deliveryId: string | null, eventName: string | null, action: string | null, branch: string | null, sender: string | null, verification: VerificationOutcome, receivedAt: string, headers: Array<{ name: string, value: string }>, source: { id: string, path: string, provider: WebhookProvider } | null, repository: { id: string, providerId: string, fullName: string } | null }
+    | Record<PropertyKey, never>
+   | null };
+
+export type WebhookMessageReceivedSubscriptionVariables = Exact<{
+  filter?: WebhookMessageFilter | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type WebhookMessageReceivedSubscription = { webhookMessageReceived:
+    | { __typename: 'StreamCheckpoint', cursor: string }
+    | { __typename: 'WebhookMessageReceived', cursor: string, message: { id: string, path: string, byteSize: number, deliveryId: string | null, eventName: string | null, action: string | null, branch: string | null, sender: string | null, verification: VerificationOutcome, receivedAt: string, source: { id: string, path: string, provider: WebhookProvider } | null, repository: { id: string, providerId: string, fullName: string } | null } }
+   };
+
+export type WebhookMessagePartsFragment = { id: string, path: string, byteSize: number, deliveryId: string | null, eventName: string | null, action: string | null, branch: string | null, sender: string | null, verification: VerificationOutcome, receivedAt: string, source: { id: string, path: string, provider: WebhookProvider } | null, repository: { id: string, providerId: string, fullName: string } | null };
+
+export class TypedDocumentString<TResult, TVariables>
+  extends String
+  implements DocumentTypeDecoration<TResult, TVariables>
+{
+  __apiType?: NonNullable<DocumentTypeDecoration<TResult, TVariables>['__apiType']>;
+  private value: string;
+  public __meta__?: Record<string, any> | undefined;
+
+  constructor(value: string, __meta__?: Record<string, any> | undefined) {
+    super(value);
+    this.value = value;
+    this.__meta__ = __meta__;
+  }
+
+  override toString(): string & DocumentTypeDecoration<TResult, TVariables> {
+    return this.value;
+  }
+}
+export const PersonalAccessTokenPartsFragmentDoc = new TypedDocumentString(`
+    fragment PersonalAccessTokenParts on PersonalAccessToken {
+  id
+  name
+  scopes
+  createdAt
+  expiresAt
+  lastUsedAt
+}
+    `, {"fragmentName":"PersonalAccessTokenParts"}) as unknown as TypedDocumentString<PersonalAccessTokenPartsFragment, unknown>;
+export const WebhookMessagePartsFragmentDoc = new TypedDocumentString(`
+    fragment WebhookMessageParts on WebhookMessage {
+  id
+  path
+  byteSize
+  deliveryId
+  eventName
+  action
+  branch
+  sender
+  verification
+  receivedAt
+  source {
+    id
+    path
+    provider
+  }
+  repository {
+    id
+    providerId
+    fullName
+  }
+}
+    `, {"fragmentName":"WebhookMessageParts"}) as unknown as TypedDocumentString<WebhookMessagePartsFragment, unknown>;
+export const CreatePersonalAccessTokenDocument = new TypedDocumentString(`
+    mutation CreatePersonalAccessToken($input: CreatePersonalAccessTokenInput!) {
+  createPersonalAccessToken(input: $input) {
+    ... on PersonalAccessTokenCreated {
+      token
+      personalAccessToken {
+        ...PersonalAccessTokenParts
+      }
+    }
+    ... on Error {
+      code
+      message
+    }
+  }
+}
+    fragment PersonalAccessTokenParts on PersonalAccessToken {
+  id
+  name
+  scopes
+  createdAt
+  expiresAt
+  lastUsedAt
+}`) as unknown as TypedDocumentString<CreatePersonalAccessTokenMutation, CreatePersonalAccessTokenMutationVariables>;
+export const RevokePersonalAccessTokenDocument = new TypedDocumentString(`
+    mutation RevokePersonalAccessToken($input: RevokePersonalAccessTokenInput!) {
+  revokePersonalAccessToken(input: $input) {
+    ... on PersonalAccessTokenRevoked {
+      personalAccessToken {
+        ...PersonalAccessTokenParts
+      }
+    }
+    ... on Error {
+      code
+      message
+    }
+  }
+}
+    fragment PersonalAccessTokenParts on PersonalAccessToken {
+  id
+  name
+  scopes
+  createdAt
+  expiresAt
+  lastUsedAt
+}`) as unknown as TypedDocumentString<RevokePersonalAccessTokenMutation, RevokePersonalAccessTokenMutationVariables>;
+export const ViewerDocument = new TypedDocumentString(`
+    query Viewer {
+  viewer {
+    id
+    username
+    displayName
+    roles
+  }
+}
+    `) as unknown as TypedDocumentString<ViewerQuery, ViewerQueryVariables>;
+export const WebhookMessagesDocument = new TypedDocumentString(`
+    query WebhookMessages($filter: WebhookMessageFilter, $first: Int, $after: String, $last: Int, $before: String) {
+  webhookMessages(
+    filter: $filter
+    first: $first
+    after: $after
+    last: $last
+    before: $before
+  ) {
+    edges {
+      cursor
+      node {
+        ...WebhookMessageParts
+      }
+    }
+    pageInfo {
+      hasNextPage
+      hasPreviousPage
+      startCursor
+      endCursor
+    }
+    followCursor
+  }
+}
+    fragment WebhookMessageParts on WebhookMessage {
+  id
+  path
+  byteSize
+  deliveryId
+  eventName
+  action
+  branch
+  sender
+  verification
+  receivedAt
+  source {
+    id
+    path
+    provider
+  }
+  repository {
+    id
+    providerId
+    fullName
+  }
+}`) as unknown as TypedDocumentString<WebhookMessagesQuery, WebhookMessagesQueryVariables>;
+export const WebhookMessageDocument = new TypedDocumentString(`
+    query WebhookMessage($id: ID!) {
+  node(id: $id) {
+    ... on WebhookMessage {
+      ...WebhookMessageParts
+      headers {
+        name
+        value
+      }
+      payload
+    }
+  }
+}
+    fragment WebhookMessageParts on WebhookMessage {
+  id
+  path
+  byteSize
+  deliveryId
+  eventName
+  action
+  branch
+  sender
+  verification
+  receivedAt
+  source {
+    id
+    path
+    provider
+  }
+  repository {
+    id
+    providerId
+    fullName
+  }
+}`) as unknown as TypedDocumentString<WebhookMessageQuery, WebhookMessageQueryVariables>;
+export const WebhookMessageReceivedDocument = new TypedDocumentString(`
+    subscription WebhookMessageReceived($filter: WebhookMessageFilter, $after: Cursor) {
+  webhookMessageReceived(filter: $filter, after: $after) {
+    __typename
+    ... on StreamItem {
+      cursor
+    }
+    ... on WebhookMessageReceived {
+      message {
+        ...WebhookMessageParts
+      }
+    }
+  }
+}
+    fragment WebhookMessageParts on WebhookMessage {
+  id
+  path
+  byteSize
+  deliveryId
+  eventName
+  action
+  branch
+  sender
+  verification
+  receivedAt
+  source {
+    id
+    path
+    provider
+  }
+  repository {
+    id
+    providerId
+    fullName
+  }
+}`) as unknown as TypedDocumentString<WebhookMessageReceivedSubscription, WebhookMessageReceivedSubscriptionVariables>;
