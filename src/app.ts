@@ -11,12 +11,15 @@ import { createLog, type Log } from '#log.ts';
 import { createMetrics } from '#metrics.ts';
 import type { Bus } from '#pubsub/bus.ts';
 import { createJetStreamBus } from '#pubsub/jetstream.ts';
+import { startOutboxRelay } from '#pubsub/outbox-relay.ts';
 import { createPostgresBus } from '#pubsub/postgres.ts';
+import { createPostgresSession } from '#pubsub/postgres-session.ts';
 import { webhookStored } from '#pubsub/topics/webhooks.ts';
 import { topics } from '#pubsub/topics.ts';
 import { createRedis } from '#redis/client.ts';
 import { createAuthenticator } from '#resolvers/users/viewer.ts';
 import { createWebhookFeed } from '#resolvers/webhooks/feed.ts';
+import { createReceiptCodec } from '#resolvers/webhooks/inbox/receipt.ts';
 import { createSourceDirectory, ensureGitHubSource } from '#resolvers/webhooks/source.ts';
 
 export interface AppOptions {
@@ -58,6 +61,8 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
     const bus = await openBus(config, log, database.pool);
     closers.push(() => bus.close());
 
+    const session = createPostgresSession(config.databaseUrl, log);
+    closers.push(() => session.close());
     const webhookFeed = createFeedHub({
       feed: createWebhookFeed(database),
       topic: webhookStored,
@@ -74,6 +79,8 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       prisma,
       redis,
       bus,
+      session,
+      receipts: createReceiptCodec(deriveKey(config.secretKey, 'receipt')),
       webhookFeed,
       webhookSources: createSourceDirectory(database, config),
       authenticate: createAuthenticator(database),
@@ -81,7 +88,9 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
     await ensureGitHubSource(database, config);
     await services.webhookSources.refresh();
     if (options.runsJobs !== false) {
-      const jobs = await startJobs(services);
+      const relay = startOutboxRelay({ query: database.query, session, bus, topics, log });
+      closers.push(() => relay.close());
+      const jobs = startJobs(services);
       closers.push(() => jobs.close());
     }
     return { ...services, close: closeAll };

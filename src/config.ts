@@ -31,6 +31,8 @@ const settings = z.object({
   WEBHOOK_UNKNOWN_SOURCES: z.enum(['refuse', 'store']).optional(),
   WEBHOOK_UNKNOWN_BYTES_PER_DAY: wholeNumber(0, Number.MAX_SAFE_INTEGER).default(50 * 2 ** 20),
   WEBHOOK_BODY_BYTES_MAX: wholeNumber(1024, 25 * 2 ** 20).default(2 ** 20),
+  WEBHOOK_RETAIN_DAYS: wholeNumber(1, 3_650).default(30),
+  WEBHOOK_RETAIN_BYTES: wholeNumber(2 ** 20, Number.MAX_SAFE_INTEGER).default(20 * 2 ** 30),
   OPERATIONS_TOKEN: z.string().min(16, 'must be at least 16 characters').optional(),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   SHUTDOWN_TIMEOUT_MS: wholeNumber(0, 300_000).default(10_000),
@@ -56,6 +58,8 @@ export interface Config {
   readonly storeUnknownWebhooks: boolean;
   readonly unknownWebhookBytesPerDay: number;
   readonly webhookBodyBytesMax: number;
+  readonly webhookRetainDays: number;
+  readonly webhookRetainBytes: number;
   readonly operationsToken: string | null;
   readonly logLevel: string;
   readonly shutdownTimeoutMs: number;
@@ -104,6 +108,8 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
       'store',
     unknownWebhookBytesPerDay: set.WEBHOOK_UNKNOWN_BYTES_PER_DAY,
     webhookBodyBytesMax: set.WEBHOOK_BODY_BYTES_MAX,
+    webhookRetainDays: set.WEBHOOK_RETAIN_DAYS,
+    webhookRetainBytes: set.WEBHOOK_RETAIN_BYTES,
     operationsToken: set.OPERATIONS_TOKEN ?? null,
     logLevel: set.LOG_LEVEL,
     shutdownTimeoutMs: set.SHUTDOWN_TIMEOUT_MS,

@@ -6,8 +6,10 @@ import type { PrismaClient } from '#generated/prisma/client.ts';
 import type { Log } from '#log.ts';
 import type { Metrics } from '#metrics.ts';
 import type { Bus } from '#pubsub/bus.ts';
+import type { PostgresSession } from '#pubsub/postgres-session.ts';
 import type { RedisClient } from '#redis/client.ts';
 import type { WebhookFeedItem } from '#resolvers/webhooks/feed.ts';
+import type { ReceiptCodec } from '#resolvers/webhooks/inbox/receipt.ts';
 import type { SourceDirectory } from '#resolvers/webhooks/source.ts';
 
 export interface Services {
@@ -19,6 +21,9 @@ export interface Services {
   readonly redis: RedisClient;
   readonly bus: Bus;
   readonly webhookSources: SourceDirectory;
+  /** For leadership among nodes and for telling the outbox relay that there is news. */
+  readonly session: PostgresSession;
+  readonly receipts: ReceiptCodec;
   readonly webhookFeed: FeedHub<WebhookFeedItem>;
   /** The viewer behind a token, read afresh. Throws `UnauthenticatedError`. */
   readonly authenticate: (token: string) => Promise<Viewer>;
@@ -30,26 +35,28 @@ export interface App extends Services {
   close(): Promise<void>;
 }
 
-/** What a request brings to prove who is asking: the token of its bearer header, or nothing. */
-export interface Credentials {
+/** What a request brings along. */
+export interface Origin {
+  readonly requestId: string;
+  /** Proves who is asking; null for guests. */
   readonly token: string | null;
+  readonly isGone: () => boolean;
 }
 
 /** Acts for a viewer, for one request or one entry of a stream: what it remembers is never older. */
 export interface Context extends Services {
   readonly viewer: Viewer | null;
   readonly requestId: string;
+  /** Whether the client has left: what is handed out now would reach nobody. */
+  readonly isGone: () => boolean;
   /** The same request's next moment: the viewer is read again and nothing is remembered. */
   readonly refresh: () => Promise<Context>;
 }
 
 /** Throws `UnauthenticatedError` for a token that is unknown, expired or revoked. */
-export async function createContext(
-  app: Services,
-  credentials: Credentials,
-  requestId: string,
-): Promise<Context> {
-  const viewer = credentials.token === null ? null : await app.authenticate(credentials.token);
+export async function createContext(app: Services, origin: Origin): Promise<Context> {
+  const { requestId, token, isGone } = origin;
+  const viewer = token === null ? null : await app.authenticate(token);
   let log: Log | null = null;
   return {
     ...app,
@@ -60,7 +67,8 @@ export async function createContext(
     },
     viewer,
     requestId,
-    refresh: () => createContext(app, credentials, requestId),
+    isGone,
+    refresh: () => createContext(app, origin),
   };
 }
 

@@ -4,7 +4,11 @@ import type { PostgresSession } from '#pubsub/postgres-session.ts';
 import type { Topic } from '#pubsub/topic.ts';
 
 /** Stores news beside the fact: it is published if, and only if, the transaction commits. */
-export type Announce = <Payload>(topic: Topic<Payload>, key: string, payload: Payload) => Promise<void>;
+export type Announce = <Payload>(
+  topic: Topic<Payload>,
+  key: string,
+  payload: Payload,
+) => Promise<void>;
 
 /**
  * A transaction that may announce. Announcements of one key are published in commit order as long as

@@ -41,8 +41,9 @@ export async function createServer(app: Services, options: ServerOptions = {}): 
     requestTimeout: REQUEST_TIMEOUT_MS,
     forceCloseConnections: 'idle',
     // For what is refused before a route is found, e.g. a path that is not percent-encoded UTF-8.
-    frameworkErrors: (error, request, reply) =>
-      sendProblem(error, request, reply.header('x-request-id', request.id)),
+    frameworkErrors: (error, request, reply) => {
+      void sendProblem(error, request, reply.header('x-request-id', request.id));
+    },
     routerOptions: { maxParamLength: 2_048 },
     genReqId: (request) => {
       const given = request.headers['x-request-id'];
@@ -54,7 +55,13 @@ export async function createServer(app: Services, options: ServerOptions = {}): 
   await registerGraphQL(fastify, app, engine);
   await registerRoutes(fastify, app);
   const sockets = registerWebSocket(fastify, app, engine, options.socketTimes);
+  let closing = false;
+  // Node closes what is idle when it stops; what becomes idle later would keep it for over a minute.
+  fastify.addHook('onResponse', async () => {
+    if (closing) setImmediate(() => fastify.server.closeIdleConnections());
+  });
   fastify.addHook('preClose', async () => {
+    closing = true;
     // Sockets first: ending their streams would tell clients that all is over.
     await sockets.close();
     await engine.endStreams();

@@ -88,7 +88,7 @@ describe('the README', () => {
     const documents = operations.map((text) => parse(text));
     for (const document of documents) expect(validate(schema, document)).toEqual([]);
     const kinds = documents.flatMap(({ definitions }) =>
-      definitions.map((definition) => 'operation' in definition && definition.operation),
+      definitions.map((definition) => ('operation' in definition ? definition.operation : '')),
     );
     expect(kinds.toSorted()).toEqual(['mutation', 'query', 'subscription']);
   });

@@ -3,6 +3,7 @@ export const SCOPES = {
   'viewer:read': 'Read the account that the token belongs to.',
   'tokens:write': 'Create and revoke personal access tokens of the same account.',
   'webhooks:read': 'Read webhook messages of the sources granted to the account.',
+  'webhooks:pull': 'Pull, acknowledge and replay webhook messages in the inbox of the account.',
   'operations:read': 'Read metrics and the details of readiness; needs the role OPERATOR or ADMIN.',
 } as const;
 

@@ -19,11 +19,19 @@ export interface FeedHub<Item> {
   readHead(key: string): Promise<FeedHead>;
   /** Holds the key's reader until `release`; the last one to leave frees it and the bus's tail. */
   hold(key: string, head: FeedHead): { readonly reader: KeyReader<Item>; release(): void };
+  /** Notices that the key's head moves, from before the returned promise resolved until `stop`. */
+  watch(key: string): Promise<HeadWatch>;
   /** Called each `headCheckMs` while somebody follows: how streams notice that time passes. */
   onTick(listener: () => void): () => void;
   /** Followed keys, for tests and metrics. */
   readonly size: number;
   close(): Promise<void>;
+}
+
+export interface HeadWatch {
+  /** Resolves when the head has moved since the last call, or after `timeoutMs`. */
+  changed(timeoutMs: number): Promise<void>;
+  stop(): void;
 }
 
 export interface FeedHubOptions<Item> {
@@ -144,7 +152,7 @@ export function createFeedHub<Item>(options: FeedHubOptions<Item>): FeedHub<Item
     closeTail().catch(onError);
   };
 
-  return {
+  const hub: FeedHub<Item> = {
     feed,
     cursors: options.cursors,
     checkpointMs: options.checkpointMs ?? 30_000,
@@ -177,6 +185,37 @@ export function createFeedHub<Item>(options: FeedHubOptions<Item>): FeedHub<Item
       };
     },
 
+    async watch(key) {
+      const { reader, release } = hub.hold(key, await readHead(key));
+      let hasMoved = false;
+      let wake: (() => void) | null = null;
+      const notice = () => {
+        hasMoved = true;
+        wake?.();
+      };
+      const member = { take: notice, wake: notice };
+      reader.members.add(member);
+      return {
+        async changed(timeoutMs) {
+          if (!hasMoved) {
+            await new Promise<void>((resolve) => {
+              const timer = setTimeout(resolve, timeoutMs);
+              wake = () => {
+                clearTimeout(timer);
+                resolve();
+              };
+            });
+          }
+          wake = null;
+          hasMoved = false;
+        },
+        stop() {
+          reader.members.delete(member);
+          release();
+        },
+      };
+    },
+
     onTick(listener) {
       listeners.add(listener);
       return () => listeners.delete(listener);
@@ -197,4 +236,5 @@ export function createFeedHub<Item>(options: FeedHubOptions<Item>): FeedHub<Item
       await closeTail();
     },
   };
+  return hub;
 }

@@ -4,7 +4,6 @@ import { isOperator } from '#auth/viewer.ts';
 import type { Services } from '#context.ts';
 import { ForbiddenError, UnauthenticatedError } from '#lib/errors.ts';
 import { equalInConstantTime } from '#lib/hmac.ts';
-import { checkRedis } from '#redis/client.ts';
 
 const CHECK_TIMEOUT_MS = 2_000;
 
@@ -21,7 +20,7 @@ export async function getReady(
 ): Promise<unknown> {
   const [postgresql, redis, bus] = await Promise.all([
     isUp(() => app.database.query('SELECT 1')),
-    isUp(() => checkRedis(app.redis)),
+    isUp(() => app.redis.ping()),
     isUp(() => app.bus.check()),
   ]);
   const parts = { postgresql, redis, bus };

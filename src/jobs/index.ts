@@ -3,8 +3,9 @@ import type { Entry } from '#pubsub/bus.ts';
 import type { Topic } from '#pubsub/topic.ts';
 import { webhookReceived } from '#pubsub/topics/webhooks.ts';
 import { projectWebhooks } from '#resolvers/webhooks/project.ts';
+import { pruneWebhooks } from '#resolvers/webhooks/retention.ts';
 
-/** Work by topic: durable, shared among nodes, handed over in batches. */
+/** Work by topic: durable, in batches, on one node at a time, so that batches keep their order. */
 export interface TopicJob<Payload> {
   readonly name: string;
   readonly topic: Topic<Payload>;
@@ -12,9 +13,11 @@ export interface TopicJob<Payload> {
   readonly run: (app: Services, batch: readonly Entry<Payload>[]) => Promise<void>;
 }
 
-/** Work by time, on every node: again `everyMs` after it ended. */
+/** Work by time: again `everyMs` after it ended. */
 export interface TimedJob {
   readonly name: string;
+  /** On every node, or on one at a time. */
+  readonly where: 'every-node' | 'one-node';
   readonly everyMs: number;
   readonly run: (app: Services) => Promise<void>;
 }
@@ -29,5 +32,11 @@ export const topicJobs = [
 ];
 
 export const timedJobs: readonly TimedJob[] = [
-  { name: 'webhook-sources', everyMs: 5_000, run: (app) => app.webhookSources.refresh() },
+  {
+    name: 'webhook-sources',
+    where: 'every-node',
+    everyMs: 5_000,
+    run: (app) => app.webhookSources.refresh(),
+  },
+  { name: 'webhook-retention', where: 'one-node', everyMs: 600_000, run: pruneWebhooks },
 ];

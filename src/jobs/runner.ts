@@ -1,22 +1,18 @@
+import { once } from 'node:events';
 import type { Services } from '#context.ts';
 import type { Subscription } from '#pubsub/bus.ts';
-import { type TimedJob, timedJobs, topicJobs } from './index.ts';
+import { type TimedJob, type TopicJob, timedJobs, topicJobs } from './index.ts';
 
 /** Starts every job. A run that throws is logged, counted and tried again. */
-export async function startJobs(app: Services): Promise<Subscription> {
-  const running: Subscription[] = timedJobs.map((job) => startTimed(app, job));
-  for (const job of topicJobs) {
-    const subscription = await app.bus.consume(job.topic, {
-      name: job.name,
-      batchMax: job.batchMax,
-      handle: (batch) =>
-        job.run(app, batch).catch((error: unknown) => {
-          note(app, job.name, error);
-          throw error;
-        }),
-    });
-    running.push(subscription);
-  }
+export function startJobs(app: Services): Subscription {
+  const running = [
+    ...topicJobs.map((job) => lead(app, job.name, (term) => consume(app, job, term))),
+    ...timedJobs.map((job) =>
+      job.where === 'one-node'
+        ? lead(app, job.name, (term) => repeat(app, job, term))
+        : untilClosed((term) => repeat(app, job, term)),
+    ),
+  ];
   return {
     async close() {
       await Promise.all(running.map((job) => job.close()));
@@ -24,27 +20,63 @@ export async function startJobs(app: Services): Promise<Subscription> {
   };
 }
 
-function startTimed(app: Services, job: TimedJob): Subscription {
-  let closed = false;
-  let timer: NodeJS.Timeout | undefined;
-  let run = Promise.resolve();
-  const schedule = () => {
-    if (closed) return;
-    timer = setTimeout(() => {
-      run = job
-        .run(app)
-        .catch((error: unknown) => note(app, job.name, error))
-        .finally(schedule);
-    }, job.everyMs);
-  };
-  schedule();
+/** Runs `work` on one node at a time; another takes over within seconds of this one's death. */
+function lead(
+  app: Services,
+  name: string,
+  work: (term: AbortSignal) => Promise<void>,
+): Subscription {
+  return app.session.lead(`job ${name}`, work);
+}
+
+function untilClosed(work: (term: AbortSignal) => Promise<void>): Subscription {
+  const controller = new AbortController();
+  const done = work(controller.signal);
   return {
     async close() {
-      closed = true;
-      clearTimeout(timer);
-      await run;
+      controller.abort();
+      await done;
     },
   };
+}
+
+async function consume<Payload>(
+  app: Services,
+  job: TopicJob<Payload>,
+  term: AbortSignal,
+): Promise<void> {
+  const subscription = await app.bus.consume(job.topic, {
+    name: job.name,
+    batchMax: job.batchMax,
+    handle: (batch) =>
+      job.run(app, batch).catch((error: unknown) => {
+        note(app, job.name, error);
+        throw error;
+      }),
+  });
+  await aborted(term);
+  await subscription.close();
+}
+
+async function repeat(app: Services, job: TimedJob, term: AbortSignal): Promise<void> {
+  while (!term.aborted) {
+    await pause(job.everyMs, term);
+    if (term.aborted) return;
+    await job.run(app).catch((error: unknown) => note(app, job.name, error));
+  }
+}
+
+async function aborted(term: AbortSignal): Promise<void> {
+  if (!term.aborted) await once(term, 'abort');
+}
+
+async function pause(forMs: number, term: AbortSignal): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const elapsed = new Promise((resolve) => {
+    timer = setTimeout(resolve, forMs);
+  });
+  await Promise.race([elapsed, aborted(term)]);
+  clearTimeout(timer);
 }
 
 function note(app: Services, job: string, error: unknown): void {

@@ -22,7 +22,7 @@ const name = fc.oneof(
 const spelled = fc
   .tuple(name, fc.infiniteStream(fc.boolean()))
   .map(([text, upper]) =>
-    [...text].map((c) => (upper.next().value ? c.toUpperCase() : c)).join(''),
+    Array.from(text, (c) => (upper.next().value ? c.toUpperCase() : c)).join(''),
   );
 
 test('every header stays in its place with its name, and no credential with its value', () => {

@@ -1,5 +1,4 @@
 import { Redis } from 'ioredis';
-import { UnavailableError } from '#lib/errors.ts';
 
 export type RedisClient = Redis;
 
@@ -25,13 +24,4 @@ export function createRedis(options: RedisOptions): RedisClient {
   });
   redis.on('error', options.onError);
   return redis;
-}
-
-/** Throws `UnavailableError` when Redis does not answer. */
-export async function checkRedis(redis: RedisClient): Promise<void> {
-  try {
-    await redis.ping();
-  } catch (cause) {
-    throw new UnavailableError('Redis does not answer', { cause });
-  }
 }

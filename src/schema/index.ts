@@ -10,6 +10,7 @@ import './users/user.ts';
 import './users/personal-access-token.ts';
 import './webhooks/source.ts';
 import './webhooks/message.ts';
+import './webhooks/inbox.ts';
 
 export function createSchema(): GraphQLSchema {
   return builder.toSchema({

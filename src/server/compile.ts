@@ -3,8 +3,13 @@ import {
   type DocumentNode,
   type ExecutionResult,
   GraphQLError,
+  GraphQLScalarType,
   type GraphQLSchema,
+  getOperationAST,
+  getVariableValues,
   Kind,
+  type OperationDefinitionNode,
+  type VariableDefinitionNode,
   visit,
 } from 'graphql';
 import { compileQuery, isCompiledQuery } from 'graphql-jit';
@@ -22,11 +27,22 @@ export function compileOperation(
   document: DocumentNode,
   operationName: string | null | undefined,
 ): CompiledOperation | null {
-  if (!isCompilable(document)) return null;
-  const compiled = compileQuery(schema, document, operationName ?? undefined);
+  const operation = getOperationAST(document, operationName);
+  if (!operation || !isCompilable(document)) return null;
+  const compiled = compileQuery(
+    withCoerced(schema),
+    withoutVariableTypes(document, operation),
+    operationName ?? undefined,
+  );
   if (!isCompiledQuery(compiled)) return null;
   return async (rootValue, context, variables) => {
-    const result = await compiled.query(rootValue, context, { ...variables });
+    const { coerced, errors } = getVariableValues(
+      schema,
+      operation.variableDefinitions ?? [],
+      variables,
+    );
+    if (errors) return { errors };
+    const result = await compiled.query(rootValue, context, coerced);
     if (!result.errors?.length) return result;
     return { ...result, errors: result.errors.map((error) => asInterpreted(error, document)) };
   };
@@ -39,9 +55,9 @@ export function compileOperation(
  * `@defer` and `@stream` it drops.
  */
 function isCompilable(document: DocumentNode): boolean {
-  let found = false;
+  let isRefused = false;
   const refuse = () => {
-    found = true;
+    isRefused = true;
     return BREAK;
   };
   visit(document, {
@@ -50,7 +66,32 @@ function isCompilable(document: DocumentNode): boolean {
     [Kind.DIRECTIVE]: ({ name: { value } }) =>
       value === 'defer' || value === 'stream' ? refuse() : undefined,
   });
-  return !found;
+  return !isRefused;
+}
+
+/** Takes what is coerced already. The compiler's own coercion ignores defaults of input fields. */
+const Coerced = new GraphQLScalarType({ name: 'Coerced__', parseValue: (value) => value });
+
+function withCoerced(schema: GraphQLSchema): GraphQLSchema {
+  const getType: GraphQLSchema['getType'] = (name) =>
+    name === Coerced.name ? Coerced : schema.getType(name);
+  return Object.create(schema, { getType: { value: getType } }) as GraphQLSchema;
+}
+
+function withoutVariableTypes(
+  document: DocumentNode,
+  operation: OperationDefinitionNode,
+): DocumentNode {
+  const type = { kind: Kind.NAMED_TYPE, name: { kind: Kind.NAME, value: Coerced.name } } as const;
+  const variableDefinitions = operation.variableDefinitions?.map(
+    ({ variable }): VariableDefinitionNode => ({ kind: Kind.VARIABLE_DEFINITION, variable, type }),
+  );
+  const definitions = document.definitions.map((definition) =>
+    definition === operation && variableDefinitions
+      ? { ...operation, variableDefinitions }
+      : definition,
+  );
+  return { ...document, definitions };
 }
 
 /**
@@ -58,14 +99,13 @@ function isCompilable(document: DocumentNode): boolean {
  * ours answered with what its type forbids. Here they become what interpreting would have made.
  */
 function asInterpreted(error: GraphQLError, document: DocumentNode): GraphQLError {
-  const { message, path, originalError, locations, source } = error;
+  const { message, path, originalError, locations } = error;
   const isOurFault = path !== undefined && !message.startsWith('Argument "');
-  const cause = originalError ?? (isOurFault ? new Error(message) : undefined);
   return new GraphQLError(message, {
-    source: source ?? document.loc?.source ?? null,
+    source: error.source ?? document.loc?.source ?? null,
     positions: error.positions ?? locations?.map((at) => positionOf(document, at)) ?? null,
     path: path ?? null,
-    originalError: cause,
+    originalError: originalError ?? (isOurFault ? new Error(message) : null),
   });
 }
 

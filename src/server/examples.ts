@@ -1,6 +1,7 @@
 /** What GraphiQL opens with: one tab each. The README shows the same. */
 export const EXAMPLES: readonly string[] = [
-  `# The newest webhooks that you may see. Put a token into the headers below:
+  `# The newest webhooks that you may see.
+# Put a token into the headers below:
 #   npm run --silent token -- --user alice
 query NewestWebhooks {
   viewer {
@@ -23,7 +24,8 @@ query NewestWebhooks {
   }
 }
 `,
-  `# Webhooks as they arrive. Post one to /webhook/github and watch.
+  `# Webhooks as they arrive.
+# Post one to /webhook/github and watch.
 subscription LiveWebhooks {
   webhookMessageReceived {
     ... on StreamItem {
@@ -42,7 +44,8 @@ subscription LiveWebhooks {
   }
 }
 `,
-  `# A token for a script that may read webhooks and nothing else. It is shown this once.
+  `# A token for a script that may read webhooks
+# and nothing else. It is shown this once.
 mutation CreateToken {
   createPersonalAccessToken(
     input: { name: "ci", scopes: ["webhooks:read"], expiresInDays: 30 }

@@ -67,7 +67,7 @@ export function registerWebSocket(
         if (engine.kindOf(document, operationName) === null) {
           return [unknownOperation(operationName)];
         }
-        const contextValue = await contextFor(app, authorizationOf(ctx), requestId);
+        const contextValue = await contextFor(app, authorizationOf(ctx), originOf(ctx, requestId));
         return {
           schema: engine.schema,
           document,
@@ -107,7 +107,7 @@ export function registerWebSocket(
     }
     sockets.handleUpgrade(request, socket, head, (ws) => sockets.emit('connection', ws, request));
   });
-  const stopChecking = closeUnreadSockets(sockets, times);
+  const stopChecking = closeUnreadSockets(sockets, app, times);
 
   return {
     async close() {
@@ -119,11 +119,16 @@ export function registerWebSocket(
   };
 }
 
+function originOf(ctx: SocketContext, requestId: string) {
+  const { socket } = ctx.extra;
+  return { requestId, isGone: () => socket.readyState !== socket.OPEN };
+}
+
 /** False is 4403, after which a stock client comes back with what may be another token. */
 async function connect(app: Services, ctx: SocketContext): Promise<boolean> {
   const authorization = authorizationOf(ctx);
   try {
-    await contextFor(app, authorization, newId());
+    await contextFor(app, authorization, originOf(ctx, newId()));
     return authorization !== undefined;
   } catch (error) {
     if (!(error instanceof UnauthenticatedError)) {
@@ -150,7 +155,11 @@ function requestOf(args: ExecutionArgs) {
   };
 }
 
-function closeUnreadSockets(server: WebSocketServer, times: SocketTimes): () => void {
+function closeUnreadSockets(
+  server: WebSocketServer,
+  { log }: Services,
+  times: SocketTimes,
+): () => void {
   const unreadSince = new WeakMap<WebSocket, number>();
   const look = () => {
     const now = performance.now();
@@ -161,7 +170,9 @@ function closeUnreadSockets(server: WebSocketServer, times: SocketTimes): () => 
       }
       const since = unreadSince.get(socket) ?? now;
       unreadSince.set(socket, since);
-      if (now - since >= times.unsentForMs) void closeOne(socket, times, CLOSE.later);
+      if (now - since < times.unsentForMs || socket.readyState !== socket.OPEN) continue;
+      log.info({ unsentBytes: socket.bufferedAmount }, 'A socket that is not read is closed');
+      void closeOne(socket, times, CLOSE.later);
     }
   };
   const timer = setInterval(look, times.unsentForMs / 6);

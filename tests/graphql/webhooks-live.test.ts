@@ -86,7 +86,8 @@ describe('the stream', () => {
 
   test('is cut by a revocation from the next message on, and goes on', async () => {
     const hers = await watch(alice);
-    expect(await nextId(hers)).toBe(await send('seen'));
+    const seen = await send('seen');
+    expect(await nextId(hers)).toBe(seen);
     await removeGrant(naru.app, 'open', 'alice');
     await send('not for alice any more');
     const signed = await postSigned(naru.url, '{}');

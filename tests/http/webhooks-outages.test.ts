@@ -1,11 +1,14 @@
 // What a 202 promises when the servers below are killed, restarted or away.
+import { fork } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
+import { fileURLToPath } from 'node:url';
 import pg from 'pg';
 import { afterEach, expect, test } from 'vitest';
 import type { EmbeddedServer } from '../../embedded/server.ts';
+import { createTestDatabase, type TestDatabase } from '../support/database.ts';
 import { until } from '../support/graphql-client.ts';
 import { startNaru, type TestNaru } from '../support/naru.ts';
-import { startTestPostgres, startTestRedis } from '../support/servers.ts';
+import { startTestPostgres, startTestRedis, testRedisUrl } from '../support/servers.ts';
 import { addSource, postRaw, postSigned, readAll, untilStored } from '../support/webhooks.ts';
 
 const undo: (() => Promise<unknown>)[] = [];
@@ -33,6 +36,42 @@ async function connect(naru: TestNaru): Promise<pg.Client> {
   await client.connect();
   undo.push(() => client.end());
   return client;
+}
+
+/** Naru as operators run it, as a process that can be killed. */
+async function startProcess({ url }: TestDatabase): Promise<{
+  readonly url: string;
+  kill(): Promise<void>;
+}> {
+  const redis = testRedisUrl();
+  const child = fork(fileURLToPath(import.meta.resolve('#main.ts')), {
+    env: {
+      ...process.env,
+      NODE_ENV: 'development',
+      PORT: '0',
+      DATABASE_URL: url,
+      REDIS_URL: redis.url,
+      REDIS_KEY_PREFIX: redis.keyPrefix,
+      LOG_LEVEL: 'silent',
+    },
+    execArgv: [],
+    silent: true,
+  });
+  const exited = new Promise<void>((resolve) => child.once('exit', () => resolve()));
+  const kill = async () => {
+    child.kill('SIGKILL');
+    await exited;
+  };
+  undo.push(kill);
+  const ready = new Promise<string>((resolve) => {
+    child.on('message', (message: { ready: string }) => resolve(message.ready));
+  });
+  let said = '';
+  child.stderr?.on('data', (chunk) => {
+    said += String(chunk);
+  });
+  const ended = exited.then(() => Promise.reject(new Error(`Naru did not start: ${said}`)));
+  return { url: await Promise.race([ready, ended]), kill };
 }
 
 async function expectExactlyOnce(naru: TestNaru, ids: readonly string[]): Promise<void> {
@@ -105,6 +144,65 @@ test('every 202 is readable exactly once when PostgreSQL is killed and restarted
   expect([...refusals].filter((status) => status !== 503)).toEqual([]);
   expect(new Set(accepted).size).toBe(accepted.length);
   await expectExactlyOnce(naru, accepted);
+});
+
+test('every 202 is readable exactly once when Naru itself is killed in mid-traffic', async () => {
+  const database = await createTestDatabase();
+  undo.push(() => database.drop());
+  const accepted: string[] = [];
+  for (let life = 0; life < 3; life += 1) {
+    const node = await startProcess(database);
+    const sender = async () => {
+      for (;;) {
+        const body = JSON.stringify({ index: accepted.length });
+        const answer = await postSigned(node.url, body).catch(() => null);
+        if (answer === null) return;
+        if (answer.status === 202) accepted.push(answer.json.id);
+      }
+    };
+    const senders = [sender(), sender(), sender(), sender()];
+    const before = accepted.length;
+    await until(() => accepted.length > before + 50);
+    await node.kill();
+    await Promise.all(senders);
+  }
+  // What a killed node took and could not say so may be there as well.
+  const naru = await start({ database });
+  const alice = await naru.tokenFor('alice');
+  const isProjected = async () => {
+    const [row] = await naru.app.database.query<{ done: boolean }>(
+      `SELECT (SELECT count(*) FROM webhook_message) = (SELECT count(*) FROM bus_entry
+       WHERE topic = 'webhooks.received') AS done`,
+    );
+    return row?.done ?? false;
+  };
+  await until(isProjected);
+  const found = (await readAll(naru.url, alice)).map(({ id }) => id);
+  expect(new Set(found).size).toBe(found.length);
+  expect(accepted.filter((id) => !found.includes(id))).toEqual([]);
+});
+
+test('two nodes share the work, and one goes on when the other stops', async () => {
+  const first = await start();
+  const second = await start({ database: first.database });
+  const delivery = () => ({ 'x-github-delivery': randomUUID() });
+  const ids: string[] = [];
+  for (let index = 0; index < 20; index += 1) {
+    const headers = delivery();
+    const answers = await Promise.all(
+      [first, second].map(({ url }) => postSigned(url, `{"index":${index}}`, headers)),
+    );
+    expect(answers.map(({ status }) => status)).toEqual([202, 202]);
+    expect(answers[0]?.json.id).toBe(answers[1]?.json.id);
+    ids.push(answers[0]?.json.id);
+  }
+  await expectExactlyOnce(second, ids);
+  await first.server.close();
+  await first.app.close();
+  for (let index = 0; index < 20; index += 1) {
+    ids.push((await postSigned(second.url, `{"then":${index}}`, delivery())).json.id);
+  }
+  await expectExactlyOnce(second, ids);
 });
 
 test('a projection whose connection is lost before or after it wrote is done again, once', async () => {
@@ -187,29 +285,4 @@ test('a message that cannot be stored does not hold up what follows', async () =
   // Once the reason is gone they come by themselves: they were kept, not dropped.
   await client.query('DROP TRIGGER refuse_poison ON webhook_message');
   await untilStored(naru, 7);
-});
-
-test('an hour without PostgreSQL behind another bus uses up no message’s attempts', async () => {
-  const naru = await start();
-  await addSource(naru.app, 'open');
-  const client = await connect(naru);
-  // As a server that is shutting down answers, many more times than there are attempts.
-  await client.query(`
-    CREATE SEQUENCE tries;
-    CREATE FUNCTION shut_down() RETURNS trigger LANGUAGE plpgsql AS $$
-    BEGIN
-      IF nextval('tries') <= 3 THEN RAISE EXCEPTION 'shutting down' USING ERRCODE = '57P01'; END IF;
-      RETURN NEW;
-    END $$;
-    CREATE TRIGGER shut_down BEFORE INSERT ON webhook_body FOR EACH ROW EXECUTE FUNCTION shut_down()`);
-  const { json } = await postRaw(naru.url, { path: '/webhook/open', body: 'x' });
-  await expectExactlyOnce(naru, [json.id]);
-  const [row] = await naru.app.database.query<{ failures: string }>(
-    'SELECT count(*) AS failures FROM bus_failure',
-  );
-  expect(row?.failures).toBe('0');
-  const [tries] = await naru.app.database.query<{ last_value: string }>(
-    'SELECT last_value FROM tries',
-  );
-  expect(tries?.last_value).toBe('4');
 });

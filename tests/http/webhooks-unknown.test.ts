@@ -117,15 +117,15 @@ describe('an unknown path', () => {
 
   test('cannot take a delivery id from the real sender', async () => {
     const delivery = { 'x-github-delivery': 'd9a1b2c3-0000-4000-8000-000000000001' };
-    const forged = await postRaw(naru.url, {
-      path: '/webhook/not-github',
-      body: 'forged',
-      headers: { ...delivery, 'content-type': 'application/json' },
-    });
+    const forge = () =>
+      postRaw(naru.url, { path: '/webhook/not-github', body: 'forged', headers: delivery });
+    const [first, second] = [await forge(), await forge()];
     const real = await postSigned(naru.url, '{"real":1}', delivery);
-    expect([forged.status, real.status]).toEqual([202, 202]);
-    expect(real.json.id).not.toBe(forged.json.id);
-    await untilStored(naru, 5);
+    const answers = [first, second, real];
+    expect(answers.map(({ status }) => status)).toEqual([202, 202, 202]);
+    // Nor from another forger: the header means nothing there.
+    expect(new Set(answers.map(({ json }) => json.id)).size).toBe(3);
+    await untilStored(naru, 6);
     const alice = await naru.tokenFor('alice');
     expect(await readNode(naru.url, alice, real.json.id, 'rawBody')).toMatchObject({
       rawBody: '{"real":1}',

@@ -328,6 +328,8 @@ describe('413', () => {
     );
     expect(given.json.error.limitBytes).toBe(LIMIT);
     expect(given.json.error.message).toContain(String(LIMIT));
+    // Told and not just hung up on, however much more would come.
+    expect((await postSigned(naru.url, Buffer.alloc(20 * LIMIT))).status).toBe(413);
   });
 
   test('also for a body of unknown length, as soon as it is over', async () => {

@@ -10,7 +10,7 @@ export type CreatePersonalAccessTokenInput = {
   expiresInDays?: number;
   /** What its owner calls it, 1–100 characters. */
   name: string;
-  /** What it may be used for, at least one, none that the token in use lacks. `viewer:read`: Read the account that the token belongs to. `tokens:write`: Create and revoke personal access tokens of the same account. `webhooks:read`: Read webhook messages of the sources granted to the account. `operations:read`: Read metrics and the details of readiness; needs the role OPERATOR or ADMIN. */
+  /** What it may be used for, at least one, none that the token in use lacks. `viewer:read`: Read the account that the token belongs to. `tokens:write`: Create and revoke personal access tokens of the same account. `webhooks:read`: Read webhook messages of the sources granted to the account. `webhooks:pull`: Pull, acknowledge and replay webhook messages in the inbox of the account. `operations:read`: Read metrics and the details of readiness; needs the role OPERATOR or ADMIN. */
   scopes: Array<string>;
 };
 
@@ -43,6 +43,19 @@ export const ErrorCode = {
 } as const;
 
 export type ErrorCode = typeof ErrorCode[keyof typeof ErrorCode];
+/** How a message stands in the viewer’s own inbox. */
+export const InboxState = {
+  /** Done with. */
+  Acknowledged: 'ACKNOWLEDGED',
+  /** Handed out too often in vain; only a replay makes it pending. */
+  Dead: 'DEAD',
+  /** Handed out and held. */
+  Leased: 'LEASED',
+  /** To be pulled: never handed out, handed back, or its lease ran out. */
+  Pending: 'PENDING'
+} as const;
+
+export type InboxState = typeof InboxState[keyof typeof InboxState];
 /** Which token to revoke. */
 export type RevokePersonalAccessTokenInput = {
   /** The token’s id. */
@@ -81,6 +94,8 @@ export type WebhookMessageFilter = {
   branches?: Array<string> | null | undefined;
   /** Names of events, e.g. `push`. At most 100; an empty list matches nothing. */
   eventNames?: Array<string> | null | undefined;
+  /** How they stand in the viewer’s own inbox. For pages only. */
+  inboxStates?: Array<InboxState> | null | undefined;
   /** Received then or later. */
   receivedFrom?: string | null | undefined;
   /** Received before then. */

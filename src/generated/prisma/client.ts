@@ -67,6 +67,23 @@ export type BusFailure = Prisma.BusFailureModel
  */
 export type Feed = Prisma.FeedModel
 /**
+ * Model WebhookLane
+ * What one user's progress is kept by: a source's messages of one repository, or those of none.
+ * `id` is the repository's id or, for messages without one, the source's.
+ */
+export type WebhookLane = Prisma.WebhookLaneModel
+/**
+ * Model WebhookInboxFloor
+ * Every message of the lane up to the floor is settled for the user, unless a delivery says otherwise.
+ */
+export type WebhookInboxFloor = Prisma.WebhookInboxFloorModel
+/**
+ * Model WebhookDelivery
+ * What is known of one message for one user while it is leased, waiting again, dead, or settled above
+ * the floor. No row: pending above the floor, acknowledged up to it.
+ */
+export type WebhookDelivery = Prisma.WebhookDeliveryModel
+/**
  * Model OutboxEntry
  * News stored with the fact, in the same transaction; gone once the bus has it.
  */
@@ -106,3 +123,9 @@ export type WebhookMessage = Prisma.WebhookMessageModel
  * Apart from the message, so that pages and filters never read bodies.
  */
 export type WebhookBody = Prisma.WebhookBodyModel
+/**
+ * Model WebhookPrunedMessage
+ * Ids of messages that retention removed within 72 hours of their arrival, so that a redelivery is
+ * still known.
+ */
+export type WebhookPrunedMessage = Prisma.WebhookPrunedMessageModel

@@ -9,6 +9,16 @@
 * 🟢 You can import this file directly.
 */
 
+export const DeliveryState = {
+  WAITING: 'WAITING',
+  LEASED: 'LEASED',
+  ACKNOWLEDGED: 'ACKNOWLEDGED',
+  DEAD: 'DEAD'
+} as const
+
+export type DeliveryState = (typeof DeliveryState)[keyof typeof DeliveryState]
+
+
 export const Role = {
   USER: 'USER',
   OPERATOR: 'OPERATOR',

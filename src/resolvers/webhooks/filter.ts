@@ -13,7 +13,12 @@ export interface WebhookFilter {
   readonly receivedFrom?: Date | null | undefined;
   /** Exclusive. */
   readonly receivedTo?: Date | null | undefined;
+  /** The viewer's own; only where a page or a count is asked for. */
+  readonly inboxStates?: readonly InboxState[] | null | undefined;
 }
+
+/** How a message stands in one user's inbox. */
+export type InboxState = 'PENDING' | 'LEASED' | 'ACKNOWLEDGED' | 'DEAD';
 
 export const FILTER_VALUES_MAX = 100;
 
@@ -22,9 +27,15 @@ const TIME_MAX = Date.parse('9999-12-31T23:59:59.999Z');
 
 /**
  * Throws `InvalidInputError` that names the list with too many values, or the value that PostgreSQL
- * could not even compare with.
+ * could not even compare with. `inboxStates` is refused where `takesStates` is not given.
  */
-export function assertFilter(filter: WebhookFilter): void {
+export function assertFilter(
+  filter: WebhookFilter,
+  { takesStates = false }: { readonly takesStates?: boolean } = {},
+): void {
+  if (filter.inboxStates && !takesStates) {
+    throw new InvalidInputError('Only pages can be asked for by state', 'filter.inboxStates');
+  }
   for (const [name, value] of Object.entries(filter)) {
     const fault = value instanceof Date ? findTimeFault(value) : findListFault(value ?? []);
     if (fault !== null) throw new InvalidInputError(fault, `filter.${name}`);

@@ -9,6 +9,7 @@ import { canReadMessage, readableMessages } from './access.ts';
 import { bodyLoader } from './body.ts';
 import { WEBHOOK_FEED, WEBHOOK_FEED_KEY, type WebhookFeedItem } from './feed.ts';
 import { assertFilter, matchesFilter, messagesMatching, type WebhookFilter } from './filter.ts';
+import { findPositionsInStates } from './inbox/status.ts';
 
 /** A page is cut, and says that more follows, where its bodies together pass this. */
 const PAGE_BYTES_MAX = 32 * 2 ** 20;
@@ -35,7 +36,7 @@ export async function listMessages(
 ): Promise<MessagePage<WebhookMessage>> {
   const viewer = requireViewer(ctx);
   const { filter, page } = input;
-  assertFilter(filter);
+  assertFilter(filter, { takesStates: true });
   const { size, direction } = parsePage(page, 'backward');
   const head = await ctx.webhookFeed.readHead(WEBHOOK_FEED_KEY);
   const place = (cursor: string) => {
@@ -48,6 +49,20 @@ export async function listMessages(
     return decoded.position;
   };
   const cursorAt = (position: bigint) => cursorOf(ctx, head.epoch, position);
+  // What came after the head was read belongs to whoever follows from it.
+  const before = page.before != null ? place(page.before) : head.head + 1n;
+  const after = page.after != null ? place(page.after) : 0n;
+  const states = filter.inboxStates;
+  const inStates = states
+    ? await findPositionsInStates(ctx, {
+        filter,
+        states,
+        after,
+        before,
+        direction,
+        limit: size + 1,
+      })
+    : null;
 
   const rows = await ctx.prisma.webhookMessage.findMany({
     ...selection,
@@ -55,10 +70,8 @@ export async function listMessages(
       AND: [
         readableMessages(viewer),
         messagesMatching(filter),
-        // What came after the head was read belongs to whoever follows from it.
-        { position: { lte: head.head } },
-        page.after != null ? { position: { gt: place(page.after) } } : {},
-        page.before != null ? { position: { lt: place(page.before) } } : {},
+        { position: { gt: after, lt: before } },
+        inStates === null ? {} : { position: { in: inStates } },
       ],
     },
     orderBy: { position: direction === 'forward' ? 'asc' : 'desc' },

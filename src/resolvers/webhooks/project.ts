@@ -2,14 +2,16 @@ import type { Services } from '#context.ts';
 import type { Sql } from '#database/client.ts';
 import { parsePayload } from '#lib/body-text.ts';
 import { UnavailableError } from '#lib/errors.ts';
-import { newId } from '#lib/ids.ts';
 import { isPassing } from '#lib/passing-failure.ts';
+import { transact } from '#outbox.ts';
 import type { Entry } from '#pubsub/bus.ts';
 import { type WebhookReceived, webhookStored } from '#pubsub/topics/webhooks.ts';
 import { packBody, type StoredBody } from './body.ts';
 import { WEBHOOK_FEED, WEBHOOK_FEED_KEY } from './feed.ts';
+import { takeLaneSequences } from './lane.ts';
 import { NO_FIELDS, type WebhookFields } from './providers/provider.ts';
 import { PROVIDERS } from './providers/table.ts';
+import { storeRepositories } from './repository.ts';
 
 interface Prepared {
   readonly received: WebhookReceived;
@@ -27,17 +29,19 @@ export async function projectWebhooks(
   batch: readonly Entry<WebhookReceived>[],
 ): Promise<void> {
   const prepared = await Promise.all(batch.map((entry) => prepare(app, entry)));
-  const head = await app.database
-    .transaction((sql) => store(sql, prepared))
-    .catch((error: unknown) => {
-      // Of the world and not of these messages: it must not use up their attempts.
-      if (!isPassing(error)) throw error;
-      throw new UnavailableError('PostgreSQL cannot take webhooks now', { cause: error });
-    });
+  const head = await transact(app, async (sql, announce) => {
+    const stored = await store(sql, prepared);
+    if (stored === null) return null;
+    await announce(webhookStored, WEBHOOK_FEED_KEY, { position: stored.toString() });
+    return stored;
+  }).catch((error: unknown) => {
+    // Of the world and not of these messages: it must not use up their attempts.
+    if (!isPassing(error)) throw error;
+    throw new UnavailableError('PostgreSQL cannot take webhooks now', { cause: error });
+  });
   if (head === null) return;
   const newest = Math.max(...prepared.map(({ received }) => Date.parse(received.receivedAt)));
   app.metrics.webhookProjectionLagSeconds.set(Math.max(0, (Date.now() - newest) / 1000));
-  await announce(app, head);
 }
 
 async function prepare(app: Services, entry: Entry<WebhookReceived>): Promise<Prepared> {
@@ -79,24 +83,33 @@ async function store(sql: Sql, batch: readonly Prepared[]): Promise<bigint | nul
   if (fresh.length === 0) return null;
 
   const sources = await existingSources(sql, fresh);
-  const repositories = await storeRepositories(sql, fresh, sources);
+  const repositories = await storeRepositories(
+    sql,
+    fresh.filter(({ received }) => sources.has(received.sourceId ?? '')),
+  );
   const first = BigInt(feed.last_position) + 1n;
-  const rows = fresh.map(({ received, fields, byteSize }, index) => {
+  const places = fresh.map(({ received, fields }) => {
     const sourceId = sources.has(received.sourceId ?? '') ? received.sourceId : null;
-    const repository = fields.repository;
+    const repositoryId = repositories.find(sourceId, fields.repository);
+    // What nobody vouches for is in nobody's inbox.
+    const isPullable = sourceId !== null && received.verification !== 'UNVERIFIED';
+    return { sourceId, repositoryId, laneId: isPullable ? (repositoryId ?? sourceId) : null };
+  });
+  const nextInLane = await takeLaneSequences(sql, places);
+  const rows = fresh.map(({ received, fields, byteSize }, index) => {
+    const { sourceId = null, repositoryId = null, laneId = null } = places[index] ?? {};
     return {
       id: received.messageId,
       position: String(first + BigInt(index)),
       source_id: sourceId,
-      repository_id:
-        repository === null
-          ? null
-          : repositories.get(repositoryKey(sourceId, repository.providerId)),
+      repository_id: repositoryId,
+      lane_id: laneId,
+      lane_sequence: laneId === null ? null : nextInLane(laneId).toString(),
       verification: received.verification,
       path: received.path,
       method: received.method,
-      headers: received.headers.map(({ name, value }) => ({ name, value: cleaned(value) })),
-      content_type: received.contentType === null ? null : cleaned(received.contentType),
+      headers: received.headers,
+      content_type: received.contentType,
       byte_size: byteSize,
       delivery_id: received.deliveryId,
       event_name: fields.eventName,
@@ -106,7 +119,7 @@ async function store(sql: Sql, batch: readonly Prepared[]): Promise<bigint | nul
       received_at: received.receivedAt,
     };
   });
-  await sql.query(INSERT_MESSAGES, [JSON.stringify(rows)], 'insert-webhook-messages');
+  await sql.query(INSERT_MESSAGES, [JSON.stringify(rows, cleaned)], 'insert-webhook-messages');
   await sql.query(
     `INSERT INTO webhook_body (message_id, compressed, data)
      SELECT * FROM unnest($1::uuid[], $2::boolean[], $3::bytea[])`,
@@ -128,18 +141,19 @@ async function store(sql: Sql, batch: readonly Prepared[]): Promise<bigint | nul
 
 const INSERT_MESSAGES = `
   INSERT INTO webhook_message
-    (id, position, source_id, repository_id, verification, path, method, headers, content_type,
-     byte_size, delivery_id, event_name, action, branch, sender, received_at)
+    (id, position, source_id, repository_id, lane_id, lane_sequence, verification, path, method,
+     headers, content_type, byte_size, delivery_id, event_name, action, branch, sender, received_at)
   SELECT * FROM jsonb_to_recordset($1::jsonb) AS row
-    (id uuid, position bigint, source_id uuid, repository_id uuid,
-     verification verification_outcome, path text, method text, headers jsonb, content_type text,
+    (id uuid, position bigint, source_id uuid, repository_id uuid, lane_id uuid,
+     lane_sequence bigint, verification verification_outcome, path text, method text, headers jsonb, content_type text,
      byte_size int, delivery_id text, event_name text, action text, branch text, sender text,
      received_at timestamptz)`;
 
 async function withoutKnown(sql: Sql, batch: readonly Prepared[]): Promise<Prepared[]> {
   const byId = new Map(batch.map((prepared) => [prepared.received.messageId, prepared]));
   const known = await sql.query<{ id: string }>(
-    'SELECT id FROM webhook_message WHERE id = ANY($1)',
+    `SELECT id FROM webhook_message WHERE id = ANY($1)
+     UNION ALL SELECT id FROM webhook_pruned_message WHERE id = ANY($1)`,
     [[...byId.keys()]],
     'find-known-webhooks',
   );
@@ -157,51 +171,7 @@ async function existingSources(sql: Sql, batch: readonly Prepared[]): Promise<Se
   return new Set(rows.map(({ id }) => id));
 }
 
-/** Repositories by source and provider's id; a new name replaces the old one. */
-async function storeRepositories(
-  sql: Sql,
-  batch: readonly Prepared[],
-  sources: ReadonlySet<string>,
-): Promise<Map<string, string>> {
-  const named = new Map<
-    string,
-    { id: string; source_id: string; provider_id: string; full_name: string }
-  >();
-  for (const { received, fields } of batch) {
-    const { sourceId } = received;
-    if (fields.repository === null || sourceId === null || !sources.has(sourceId)) continue;
-    const { providerId, fullName } = fields.repository;
-    const row = { id: newId(), source_id: sourceId, provider_id: providerId, full_name: fullName };
-    named.set(repositoryKey(sourceId, providerId), row);
-  }
-  if (named.size === 0) return new Map();
-  const rows = await sql.query<{ id: string; source_id: string; provider_id: string }>(
-    `INSERT INTO webhook_repository AS known (id, source_id, provider_id, full_name)
-     SELECT * FROM jsonb_to_recordset($1::jsonb) AS row
-       (id uuid, source_id uuid, provider_id text, full_name text)
-     ON CONFLICT (source_id, provider_id) DO UPDATE SET
-       full_name = excluded.full_name,
-       updated_at = CASE WHEN known.full_name = excluded.full_name THEN known.updated_at ELSE naru_now() END
-     RETURNING id, source_id, provider_id`,
-    [JSON.stringify([...named.values()])],
-    'store-webhook-repositories',
-  );
-  return new Map(rows.map((row) => [repositoryKey(row.source_id, row.provider_id), row.id]));
-}
-
-function repositoryKey(sourceId: string | null, providerId: string): string {
-  return `${sourceId} ${providerId}`;
-}
-
-function cleaned(text: string): string {
-  return text.replaceAll('\u0000', '').toWellFormed();
-}
-
-/** Followers hear of it at once; should the bus be away, their look at the head finds it. */
-async function announce(app: Services, head: bigint): Promise<void> {
-  const position = head.toString();
-  const id = `${WEBHOOK_FEED}:${position}`;
-  await app.bus
-    .publish(webhookStored, WEBHOOK_FEED_KEY, { position }, { id })
-    .catch((error: unknown) => app.log.warn({ error }, 'Followers were not told of new webhooks'));
+/** What jsonb refuses in any text would keep the whole batch out. */
+function cleaned(_key: string, value: unknown): unknown {
+  return typeof value === 'string' ? value.replaceAll('\u0000', '').toWellFormed() : value;
 }

@@ -17,8 +17,8 @@ import {
   revokePersonalAccessToken,
   TOKEN_DAYS_MAX,
 } from '#resolvers/users/personal-access-token.ts';
-import { builder } from '../builder.ts';
-import { pageComplexity, withScope } from '../policy.ts';
+import { builder } from '#schema/builder.ts';
+import { pageComplexity, withScope } from '#schema/policy.ts';
 
 const scopeNames = Object.entries(SCOPES)
   .map(([scope, meaning]) => `\`${scope}\`: ${meaning}`)
@@ -91,7 +91,11 @@ const CreatePersonalAccessTokenInput = builder.inputType('CreatePersonalAccessTo
         .string()
         .trim()
         .min(1, 'A name has 1–100 characters')
-        .max(100, 'A name has 1–100 characters'),
+        .max(100, 'A name has 1–100 characters')
+        .refine(
+          (name) => name.isWellFormed() && !name.includes('\u0000'),
+          'A name holds neither U+0000 nor half a surrogate pair',
+        ),
     }),
     scopes: t.stringList({
       required: true,

@@ -1,7 +1,7 @@
 import type { Role } from '#generated/prisma/enums.ts';
 import { canReadUser, readableUsers } from '#resolvers/users/access.ts';
-import { builder } from '../builder.ts';
-import { withScope } from '../policy.ts';
+import { builder } from '#schema/builder.ts';
+import { withScope } from '#schema/policy.ts';
 
 const ROLE_MEANINGS: Readonly<Record<keyof typeof Role, string>> = {
   USER: 'Uses Naru: reads what is granted, chats, takes part in events.',

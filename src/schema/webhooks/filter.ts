@@ -1,5 +1,6 @@
 import { FILTER_VALUES_MAX, type WebhookFilter } from '#resolvers/webhooks/filter.ts';
-import { builder } from '../builder.ts';
+import { builder } from '#schema/builder.ts';
+import { InboxState } from './inbox-state.ts';
 import { WebhookRepository } from './source.ts';
 
 const values = `At most ${FILTER_VALUES_MAX}; an empty list matches nothing.`;
@@ -18,6 +19,10 @@ export const WebhookMessageFilter = builder.inputType('WebhookMessageFilter', {
     branches: t.stringList({ description: `Branches, e.g. \`main\`. ${values}` }),
     receivedFrom: t.field({ type: 'DateTime', description: 'Received then or later.' }),
     receivedTo: t.field({ type: 'DateTime', description: 'Received before then.' }),
+    inboxStates: t.field({
+      type: [InboxState],
+      description: 'How they stand in the viewer’s own inbox. For pages only.',
+    }),
   }),
 });
 

@@ -3,6 +3,7 @@ import type { WebhookMessage as MessageRow } from '#generated/prisma/client.ts';
 import { NotFoundError } from '#lib/errors.ts';
 import type { Header } from '#lib/redact-headers.ts';
 import { canReadMessage, readableMessages } from '#resolvers/webhooks/access.ts';
+import { standingLoader } from '#resolvers/webhooks/inbox/status.ts';
 import {
   cursorOfMessage,
   listMessages,
@@ -10,10 +11,11 @@ import {
   readRawBody,
   watchMessages,
 } from '#resolvers/webhooks/message.ts';
-import { builder } from '../builder.ts';
-import { pageComplexity, withCost, withScope } from '../policy.ts';
-import { StreamCheckpoint, StreamItem, type StreamItemShape } from '../stream.ts';
+import { builder } from '#schema/builder.ts';
+import { pageComplexity, withCost, withScope } from '#schema/policy.ts';
+import { StreamCheckpoint, StreamItem, type StreamItemShape } from '#schema/stream.ts';
 import { parseFilter, WebhookMessageFilter } from './filter.ts';
+import { InboxState } from './inbox-state.ts';
 
 const VerificationOutcome = builder.enumType('VerificationOutcome', {
   description: 'What is known of who sent a webhook.',
@@ -115,6 +117,25 @@ export const WebhookMessage = builder.prismaNode('WebhookMessage', {
       type: VerificationOutcome,
       description: 'What is known of who sent it.',
       resolve: (message) => message.verification,
+    }),
+    inboxState: t.field({
+      type: InboxState,
+      nullable: true,
+      description:
+        'How it stands in the viewer’s own inbox; null for what is in no inbox (unverified).',
+      resolve: async (message, _args, ctx) =>
+        (await standingLoader(ctx).load(message.id))?.state ?? null,
+    }),
+    attempts: t.int({
+      description: 'How often it was handed out to the viewer since it was last made pending.',
+      resolve: async (message, _args, ctx) =>
+        (await standingLoader(ctx).load(message.id))?.attempts ?? 0,
+    }),
+    deadReason: t.string({
+      nullable: true,
+      description: 'Why it was handed back or is dead; null where nobody said.',
+      resolve: async (message, _args, ctx) =>
+        (await standingLoader(ctx).load(message.id))?.reason ?? null,
     }),
     receivedAt: t.expose('receivedAt', { type: 'DateTime', description: 'When it arrived.' }),
     cursor: t.field({

@@ -1,5 +1,5 @@
 import { canReadSource, readableSources } from '#resolvers/webhooks/access.ts';
-import { builder } from '../builder.ts';
+import { builder } from '#schema/builder.ts';
 
 const WebhookProvider = builder.enumType('WebhookProvider', {
   description: 'Who sends, and so how a webhook is signed, named and shaped.',

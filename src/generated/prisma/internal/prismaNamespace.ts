@@ -402,6 +402,9 @@ export const ModelName = {
   BusConsumer: 'BusConsumer',
   BusFailure: 'BusFailure',
   Feed: 'Feed',
+  WebhookLane: 'WebhookLane',
+  WebhookInboxFloor: 'WebhookInboxFloor',
+  WebhookDelivery: 'WebhookDelivery',
   OutboxEntry: 'OutboxEntry',
   User: 'User',
   PersonalAccessToken: 'PersonalAccessToken',
@@ -409,7 +412,8 @@ export const ModelName = {
   WebhookSourceGrant: 'WebhookSourceGrant',
   WebhookRepository: 'WebhookRepository',
   WebhookMessage: 'WebhookMessage',
-  WebhookBody: 'WebhookBody'
+  WebhookBody: 'WebhookBody',
+  WebhookPrunedMessage: 'WebhookPrunedMessage'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -425,7 +429,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "busTopic" | "busEntry" | "busConsumer" | "busFailure" | "feed" | "outboxEntry" | "user" | "personalAccessToken" | "webhookSource" | "webhookSourceGrant" | "webhookRepository" | "webhookMessage" | "webhookBody"
+    modelProps: "busTopic" | "busEntry" | "busConsumer" | "busFailure" | "feed" | "webhookLane" | "webhookInboxFloor" | "webhookDelivery" | "outboxEntry" | "user" | "personalAccessToken" | "webhookSource" | "webhookSourceGrant" | "webhookRepository" | "webhookMessage" | "webhookBody" | "webhookPrunedMessage"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -796,6 +800,228 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         count: {
           args: Prisma.FeedCountArgs<ExtArgs>
           result: runtime.Types.Utils.Optional<Prisma.FeedCountAggregateOutputType> | number
+        }
+      }
+    }
+    WebhookLane: {
+      payload: Prisma.$WebhookLanePayload<ExtArgs>
+      fields: Prisma.WebhookLaneFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.WebhookLaneFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookLanePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.WebhookLaneFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookLanePayload>
+        }
+        findFirst: {
+          args: Prisma.WebhookLaneFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookLanePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.WebhookLaneFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookLanePayload>
+        }
+        findMany: {
+          args: Prisma.WebhookLaneFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookLanePayload>[]
+        }
+        create: {
+          args: Prisma.WebhookLaneCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookLanePayload>
+        }
+        createMany: {
+          args: Prisma.WebhookLaneCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.WebhookLaneCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookLanePayload>[]
+        }
+        delete: {
+          args: Prisma.WebhookLaneDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookLanePayload>
+        }
+        update: {
+          args: Prisma.WebhookLaneUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookLanePayload>
+        }
+        deleteMany: {
+          args: Prisma.WebhookLaneDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.WebhookLaneUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.WebhookLaneUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookLanePayload>[]
+        }
+        upsert: {
+          args: Prisma.WebhookLaneUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookLanePayload>
+        }
+        aggregate: {
+          args: Prisma.WebhookLaneAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateWebhookLane>
+        }
+        groupBy: {
+          args: Prisma.WebhookLaneGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookLaneGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.WebhookLaneCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookLaneCountAggregateOutputType> | number
+        }
+      }
+    }
+    WebhookInboxFloor: {
+      payload: Prisma.$WebhookInboxFloorPayload<ExtArgs>
+      fields: Prisma.WebhookInboxFloorFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.WebhookInboxFloorFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxFloorPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.WebhookInboxFloorFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxFloorPayload>
+        }
+        findFirst: {
+          args: Prisma.WebhookInboxFloorFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxFloorPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.WebhookInboxFloorFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxFloorPayload>
+        }
+        findMany: {
+          args: Prisma.WebhookInboxFloorFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxFloorPayload>[]
+        }
+        create: {
+          args: Prisma.WebhookInboxFloorCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxFloorPayload>
+        }
+        createMany: {
+          args: Prisma.WebhookInboxFloorCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.WebhookInboxFloorCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxFloorPayload>[]
+        }
+        delete: {
+          args: Prisma.WebhookInboxFloorDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxFloorPayload>
+        }
+        update: {
+          args: Prisma.WebhookInboxFloorUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxFloorPayload>
+        }
+        deleteMany: {
+          args: Prisma.WebhookInboxFloorDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.WebhookInboxFloorUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.WebhookInboxFloorUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxFloorPayload>[]
+        }
+        upsert: {
+          args: Prisma.WebhookInboxFloorUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxFloorPayload>
+        }
+        aggregate: {
+          args: Prisma.WebhookInboxFloorAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateWebhookInboxFloor>
+        }
+        groupBy: {
+          args: Prisma.WebhookInboxFloorGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookInboxFloorGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.WebhookInboxFloorCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookInboxFloorCountAggregateOutputType> | number
+        }
+      }
+    }
+    WebhookDelivery: {
+      payload: Prisma.$WebhookDeliveryPayload<ExtArgs>
+      fields: Prisma.WebhookDeliveryFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.WebhookDeliveryFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.WebhookDeliveryFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload>
+        }
+        findFirst: {
+          args: Prisma.WebhookDeliveryFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.WebhookDeliveryFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload>
+        }
+        findMany: {
+          args: Prisma.WebhookDeliveryFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload>[]
+        }
+        create: {
+          args: Prisma.WebhookDeliveryCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload>
+        }
+        createMany: {
+          args: Prisma.WebhookDeliveryCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.WebhookDeliveryCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload>[]
+        }
+        delete: {
+          args: Prisma.WebhookDeliveryDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload>
+        }
+        update: {
+          args: Prisma.WebhookDeliveryUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload>
+        }
+        deleteMany: {
+          args: Prisma.WebhookDeliveryDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.WebhookDeliveryUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.WebhookDeliveryUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload>[]
+        }
+        upsert: {
+          args: Prisma.WebhookDeliveryUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookDeliveryPayload>
+        }
+        aggregate: {
+          args: Prisma.WebhookDeliveryAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateWebhookDelivery>
+        }
+        groupBy: {
+          args: Prisma.WebhookDeliveryGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookDeliveryGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.WebhookDeliveryCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookDeliveryCountAggregateOutputType> | number
         }
       }
     }
@@ -1391,6 +1617,80 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    WebhookPrunedMessage: {
+      payload: Prisma.$WebhookPrunedMessagePayload<ExtArgs>
+      fields: Prisma.WebhookPrunedMessageFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.WebhookPrunedMessageFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPrunedMessagePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.WebhookPrunedMessageFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPrunedMessagePayload>
+        }
+        findFirst: {
+          args: Prisma.WebhookPrunedMessageFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPrunedMessagePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.WebhookPrunedMessageFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPrunedMessagePayload>
+        }
+        findMany: {
+          args: Prisma.WebhookPrunedMessageFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPrunedMessagePayload>[]
+        }
+        create: {
+          args: Prisma.WebhookPrunedMessageCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPrunedMessagePayload>
+        }
+        createMany: {
+          args: Prisma.WebhookPrunedMessageCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.WebhookPrunedMessageCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPrunedMessagePayload>[]
+        }
+        delete: {
+          args: Prisma.WebhookPrunedMessageDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPrunedMessagePayload>
+        }
+        update: {
+          args: Prisma.WebhookPrunedMessageUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPrunedMessagePayload>
+        }
+        deleteMany: {
+          args: Prisma.WebhookPrunedMessageDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.WebhookPrunedMessageUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.WebhookPrunedMessageUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPrunedMessagePayload>[]
+        }
+        upsert: {
+          args: Prisma.WebhookPrunedMessageUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookPrunedMessagePayload>
+        }
+        aggregate: {
+          args: Prisma.WebhookPrunedMessageAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateWebhookPrunedMessage>
+        }
+        groupBy: {
+          args: Prisma.WebhookPrunedMessageGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookPrunedMessageGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.WebhookPrunedMessageCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookPrunedMessageCountAggregateOutputType> | number
+        }
+      }
+    }
   }
 } & {
   other: {
@@ -1499,6 +1799,42 @@ export const FeedScalarFieldEnum = {
 export type FeedScalarFieldEnum = (typeof FeedScalarFieldEnum)[keyof typeof FeedScalarFieldEnum]
 
 
+export const WebhookLaneScalarFieldEnum = {
+  id: 'id',
+  sourceId: 'sourceId',
+  repositoryId: 'repositoryId',
+  lastSequence: 'lastSequence',
+  prunedSequence: 'prunedSequence'
+} as const
+
+export type WebhookLaneScalarFieldEnum = (typeof WebhookLaneScalarFieldEnum)[keyof typeof WebhookLaneScalarFieldEnum]
+
+
+export const WebhookInboxFloorScalarFieldEnum = {
+  userId: 'userId',
+  laneId: 'laneId',
+  floor: 'floor'
+} as const
+
+export type WebhookInboxFloorScalarFieldEnum = (typeof WebhookInboxFloorScalarFieldEnum)[keyof typeof WebhookInboxFloorScalarFieldEnum]
+
+
+export const WebhookDeliveryScalarFieldEnum = {
+  userId: 'userId',
+  messageId: 'messageId',
+  laneId: 'laneId',
+  sequence: 'sequence',
+  state: 'state',
+  attempt: 'attempt',
+  lease: 'lease',
+  dueAt: 'dueAt',
+  reason: 'reason',
+  updatedAt: 'updatedAt'
+} as const
+
+export type WebhookDeliveryScalarFieldEnum = (typeof WebhookDeliveryScalarFieldEnum)[keyof typeof WebhookDeliveryScalarFieldEnum]
+
+
 export const OutboxEntryScalarFieldEnum = {
   sequence: 'sequence',
   id: 'id',
@@ -1578,6 +1914,8 @@ export const WebhookMessageScalarFieldEnum = {
   position: 'position',
   sourceId: 'sourceId',
   repositoryId: 'repositoryId',
+  laneId: 'laneId',
+  laneSequence: 'laneSequence',
   verification: 'verification',
   path: 'path',
   method: 'method',
@@ -1602,6 +1940,14 @@ export const WebhookBodyScalarFieldEnum = {
 } as const
 
 export type WebhookBodyScalarFieldEnum = (typeof WebhookBodyScalarFieldEnum)[keyof typeof WebhookBodyScalarFieldEnum]
+
+
+export const WebhookPrunedMessageScalarFieldEnum = {
+  id: 'id',
+  receivedAt: 'receivedAt'
+} as const
+
+export type WebhookPrunedMessageScalarFieldEnum = (typeof WebhookPrunedMessageScalarFieldEnum)[keyof typeof WebhookPrunedMessageScalarFieldEnum]
 
 
 export const SortOrder = {
@@ -1717,6 +2063,20 @@ export type IntFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'In
  * Reference to a field of type 'Int[]'
  */
 export type ListIntFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'Int[]'>
+    
+
+
+/**
+ * Reference to a field of type 'DeliveryState'
+ */
+export type EnumDeliveryStateFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'DeliveryState'>
+    
+
+
+/**
+ * Reference to a field of type 'DeliveryState[]'
+ */
+export type ListEnumDeliveryStateFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'DeliveryState[]'>
     
 
 
@@ -1952,6 +2312,9 @@ export type GlobalOmitConfig = {
   busConsumer?: Prisma.BusConsumerOmit
   busFailure?: Prisma.BusFailureOmit
   feed?: Prisma.FeedOmit
+  webhookLane?: Prisma.WebhookLaneOmit
+  webhookInboxFloor?: Prisma.WebhookInboxFloorOmit
+  webhookDelivery?: Prisma.WebhookDeliveryOmit
   outboxEntry?: Prisma.OutboxEntryOmit
   user?: Prisma.UserOmit
   personalAccessToken?: Prisma.PersonalAccessTokenOmit
@@ -1960,6 +2323,7 @@ export type GlobalOmitConfig = {
   webhookRepository?: Prisma.WebhookRepositoryOmit
   webhookMessage?: Prisma.WebhookMessageOmit
   webhookBody?: Prisma.WebhookBodyOmit
+  webhookPrunedMessage?: Prisma.WebhookPrunedMessageOmit
 }
 
 /* Types for Logging */

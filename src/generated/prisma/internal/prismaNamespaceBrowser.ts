@@ -56,6 +56,9 @@ export const ModelName = {
   BusConsumer: 'BusConsumer',
   BusFailure: 'BusFailure',
   Feed: 'Feed',
+  WebhookLane: 'WebhookLane',
+  WebhookInboxFloor: 'WebhookInboxFloor',
+  WebhookDelivery: 'WebhookDelivery',
   OutboxEntry: 'OutboxEntry',
   User: 'User',
   PersonalAccessToken: 'PersonalAccessToken',
@@ -63,7 +66,8 @@ export const ModelName = {
   WebhookSourceGrant: 'WebhookSourceGrant',
   WebhookRepository: 'WebhookRepository',
   WebhookMessage: 'WebhookMessage',
-  WebhookBody: 'WebhookBody'
+  WebhookBody: 'WebhookBody',
+  WebhookPrunedMessage: 'WebhookPrunedMessage'
 } as const
 
 export type ModelName = (typeof ModelName)[keyof typeof ModelName]
@@ -151,6 +155,42 @@ export const FeedScalarFieldEnum = {
 export type FeedScalarFieldEnum = (typeof FeedScalarFieldEnum)[keyof typeof FeedScalarFieldEnum]
 
 
+export const WebhookLaneScalarFieldEnum = {
+  id: 'id',
+  sourceId: 'sourceId',
+  repositoryId: 'repositoryId',
+  lastSequence: 'lastSequence',
+  prunedSequence: 'prunedSequence'
+} as const
+
+export type WebhookLaneScalarFieldEnum = (typeof WebhookLaneScalarFieldEnum)[keyof typeof WebhookLaneScalarFieldEnum]
+
+
+export const WebhookInboxFloorScalarFieldEnum = {
+  userId: 'userId',
+  laneId: 'laneId',
+  floor: 'floor'
+} as const
+
+export type WebhookInboxFloorScalarFieldEnum = (typeof WebhookInboxFloorScalarFieldEnum)[keyof typeof WebhookInboxFloorScalarFieldEnum]
+
+
+export const WebhookDeliveryScalarFieldEnum = {
+  userId: 'userId',
+  messageId: 'messageId',
+  laneId: 'laneId',
+  sequence: 'sequence',
+  state: 'state',
+  attempt: 'attempt',
+  lease: 'lease',
+  dueAt: 'dueAt',
+  reason: 'reason',
+  updatedAt: 'updatedAt'
+} as const
+
+export type WebhookDeliveryScalarFieldEnum = (typeof WebhookDeliveryScalarFieldEnum)[keyof typeof WebhookDeliveryScalarFieldEnum]
+
+
 export const OutboxEntryScalarFieldEnum = {
   sequence: 'sequence',
   id: 'id',
@@ -230,6 +270,8 @@ export const WebhookMessageScalarFieldEnum = {
   position: 'position',
   sourceId: 'sourceId',
   repositoryId: 'repositoryId',
+  laneId: 'laneId',
+  laneSequence: 'laneSequence',
   verification: 'verification',
   path: 'path',
   method: 'method',
@@ -254,6 +296,14 @@ export const WebhookBodyScalarFieldEnum = {
 } as const
 
 export type WebhookBodyScalarFieldEnum = (typeof WebhookBodyScalarFieldEnum)[keyof typeof WebhookBodyScalarFieldEnum]
+
+
+export const WebhookPrunedMessageScalarFieldEnum = {
+  id: 'id',
+  receivedAt: 'receivedAt'
+} as const
+
+export type WebhookPrunedMessageScalarFieldEnum = (typeof WebhookPrunedMessageScalarFieldEnum)[keyof typeof WebhookPrunedMessageScalarFieldEnum]
 
 
 export const SortOrder = {

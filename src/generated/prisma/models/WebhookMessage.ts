@@ -28,11 +28,13 @@ export type AggregateWebhookMessage = {
 
 export type WebhookMessageAvgAggregateOutputType = {
   position: number | null
+  laneSequence: number | null
   byteSize: number | null
 }
 
 export type WebhookMessageSumAggregateOutputType = {
   position: bigint | null
+  laneSequence: bigint | null
   byteSize: number | null
 }
 
@@ -41,6 +43,8 @@ export type WebhookMessageMinAggregateOutputType = {
   position: bigint | null
   sourceId: string | null
   repositoryId: string | null
+  laneId: string | null
+  laneSequence: bigint | null
   verification: $Enums.VerificationOutcome | null
   path: string | null
   method: string | null
@@ -59,6 +63,8 @@ export type WebhookMessageMaxAggregateOutputType = {
   position: bigint | null
   sourceId: string | null
   repositoryId: string | null
+  laneId: string | null
+  laneSequence: bigint | null
   verification: $Enums.VerificationOutcome | null
   path: string | null
   method: string | null
@@ -77,6 +83,8 @@ export type WebhookMessageCountAggregateOutputType = {
   position: number
   sourceId: number
   repositoryId: number
+  laneId: number
+  laneSequence: number
   verification: number
   path: number
   method: number
@@ -95,11 +103,13 @@ export type WebhookMessageCountAggregateOutputType = {
 
 export type WebhookMessageAvgAggregateInputType = {
   position?: true
+  laneSequence?: true
   byteSize?: true
 }
 
 export type WebhookMessageSumAggregateInputType = {
   position?: true
+  laneSequence?: true
   byteSize?: true
 }
 
@@ -108,6 +118,8 @@ export type WebhookMessageMinAggregateInputType = {
   position?: true
   sourceId?: true
   repositoryId?: true
+  laneId?: true
+  laneSequence?: true
   verification?: true
   path?: true
   method?: true
@@ -126,6 +138,8 @@ export type WebhookMessageMaxAggregateInputType = {
   position?: true
   sourceId?: true
   repositoryId?: true
+  laneId?: true
+  laneSequence?: true
   verification?: true
   path?: true
   method?: true
@@ -144,6 +158,8 @@ export type WebhookMessageCountAggregateInputType = {
   position?: true
   sourceId?: true
   repositoryId?: true
+  laneId?: true
+  laneSequence?: true
   verification?: true
   path?: true
   method?: true
@@ -250,6 +266,8 @@ export type WebhookMessageGroupByOutputType = {
   position: bigint
   sourceId: string | null
   repositoryId: string | null
+  laneId: string | null
+  laneSequence: bigint | null
   verification: $Enums.VerificationOutcome
   path: string
   method: string
@@ -292,6 +310,8 @@ export type WebhookMessageWhereInput = {
   position?: Prisma.BigIntFilter<"WebhookMessage"> | bigint | number
   sourceId?: Prisma.UuidNullableFilter<"WebhookMessage"> | string | null
   repositoryId?: Prisma.UuidNullableFilter<"WebhookMessage"> | string | null
+  laneId?: Prisma.UuidNullableFilter<"WebhookMessage"> | string | null
+  laneSequence?: Prisma.BigIntNullableFilter<"WebhookMessage"> | bigint | number | null
   verification?: Prisma.EnumVerificationOutcomeFilter<"WebhookMessage"> | $Enums.VerificationOutcome
   path?: Prisma.StringFilter<"WebhookMessage"> | string
   method?: Prisma.StringFilter<"WebhookMessage"> | string
@@ -314,6 +334,8 @@ export type WebhookMessageOrderByWithRelationInput = {
   position?: Prisma.SortOrder
   sourceId?: Prisma.SortOrderInput | Prisma.SortOrder
   repositoryId?: Prisma.SortOrderInput | Prisma.SortOrder
+  laneId?: Prisma.SortOrderInput | Prisma.SortOrder
+  laneSequence?: Prisma.SortOrderInput | Prisma.SortOrder
   verification?: Prisma.SortOrder
   path?: Prisma.SortOrder
   method?: Prisma.SortOrder
@@ -339,6 +361,8 @@ export type WebhookMessageWhereUniqueInput = Prisma.AtLeast<{
   NOT?: Prisma.WebhookMessageWhereInput | Prisma.WebhookMessageWhereInput[]
   sourceId?: Prisma.UuidNullableFilter<"WebhookMessage"> | string | null
   repositoryId?: Prisma.UuidNullableFilter<"WebhookMessage"> | string | null
+  laneId?: Prisma.UuidNullableFilter<"WebhookMessage"> | string | null
+  laneSequence?: Prisma.BigIntNullableFilter<"WebhookMessage"> | bigint | number | null
   verification?: Prisma.EnumVerificationOutcomeFilter<"WebhookMessage"> | $Enums.VerificationOutcome
   path?: Prisma.StringFilter<"WebhookMessage"> | string
   method?: Prisma.StringFilter<"WebhookMessage"> | string
@@ -361,6 +385,8 @@ export type WebhookMessageOrderByWithAggregationInput = {
   position?: Prisma.SortOrder
   sourceId?: Prisma.SortOrderInput | Prisma.SortOrder
   repositoryId?: Prisma.SortOrderInput | Prisma.SortOrder
+  laneId?: Prisma.SortOrderInput | Prisma.SortOrder
+  laneSequence?: Prisma.SortOrderInput | Prisma.SortOrder
   verification?: Prisma.SortOrder
   path?: Prisma.SortOrder
   method?: Prisma.SortOrder
@@ -388,6 +414,8 @@ export type WebhookMessageScalarWhereWithAggregatesInput = {
   position?: Prisma.BigIntWithAggregatesFilter<"WebhookMessage"> | bigint | number
   sourceId?: Prisma.UuidNullableWithAggregatesFilter<"WebhookMessage"> | string | null
   repositoryId?: Prisma.UuidNullableWithAggregatesFilter<"WebhookMessage"> | string | null
+  laneId?: Prisma.UuidNullableWithAggregatesFilter<"WebhookMessage"> | string | null
+  laneSequence?: Prisma.BigIntNullableWithAggregatesFilter<"WebhookMessage"> | bigint | number | null
   verification?: Prisma.EnumVerificationOutcomeWithAggregatesFilter<"WebhookMessage"> | $Enums.VerificationOutcome
   path?: Prisma.StringWithAggregatesFilter<"WebhookMessage"> | string
   method?: Prisma.StringWithAggregatesFilter<"WebhookMessage"> | string
@@ -405,6 +433,8 @@ export type WebhookMessageScalarWhereWithAggregatesInput = {
 export type WebhookMessageCreateInput = {
   id: string
   position: bigint | number
+  laneId?: string | null
+  laneSequence?: bigint | number | null
   verification: $Enums.VerificationOutcome
   path: string
   method: string
@@ -427,6 +457,8 @@ export type WebhookMessageUncheckedCreateInput = {
   position: bigint | number
   sourceId?: string | null
   repositoryId?: string | null
+  laneId?: string | null
+  laneSequence?: bigint | number | null
   verification: $Enums.VerificationOutcome
   path: string
   method: string
@@ -445,6 +477,8 @@ export type WebhookMessageUncheckedCreateInput = {
 export type WebhookMessageUpdateInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   position?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  laneId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  laneSequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   verification?: Prisma.EnumVerificationOutcomeFieldUpdateOperationsInput | $Enums.VerificationOutcome
   path?: Prisma.StringFieldUpdateOperationsInput | string
   method?: Prisma.StringFieldUpdateOperationsInput | string
@@ -467,6 +501,8 @@ export type WebhookMessageUncheckedUpdateInput = {
   position?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   sourceId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   repositoryId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  laneId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  laneSequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   verification?: Prisma.EnumVerificationOutcomeFieldUpdateOperationsInput | $Enums.VerificationOutcome
   path?: Prisma.StringFieldUpdateOperationsInput | string
   method?: Prisma.StringFieldUpdateOperationsInput | string
@@ -487,6 +523,8 @@ export type WebhookMessageCreateManyInput = {
   position: bigint | number
   sourceId?: string | null
   repositoryId?: string | null
+  laneId?: string | null
+  laneSequence?: bigint | number | null
   verification: $Enums.VerificationOutcome
   path: string
   method: string
@@ -504,6 +542,8 @@ export type WebhookMessageCreateManyInput = {
 export type WebhookMessageUpdateManyMutationInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   position?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  laneId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  laneSequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   verification?: Prisma.EnumVerificationOutcomeFieldUpdateOperationsInput | $Enums.VerificationOutcome
   path?: Prisma.StringFieldUpdateOperationsInput | string
   method?: Prisma.StringFieldUpdateOperationsInput | string
@@ -523,6 +563,8 @@ export type WebhookMessageUncheckedUpdateManyInput = {
   position?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   sourceId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   repositoryId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  laneId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  laneSequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   verification?: Prisma.EnumVerificationOutcomeFieldUpdateOperationsInput | $Enums.VerificationOutcome
   path?: Prisma.StringFieldUpdateOperationsInput | string
   method?: Prisma.StringFieldUpdateOperationsInput | string
@@ -552,6 +594,8 @@ export type WebhookMessageCountOrderByAggregateInput = {
   position?: Prisma.SortOrder
   sourceId?: Prisma.SortOrder
   repositoryId?: Prisma.SortOrder
+  laneId?: Prisma.SortOrder
+  laneSequence?: Prisma.SortOrder
   verification?: Prisma.SortOrder
   path?: Prisma.SortOrder
   method?: Prisma.SortOrder
@@ -568,6 +612,7 @@ export type WebhookMessageCountOrderByAggregateInput = {
 
 export type WebhookMessageAvgOrderByAggregateInput = {
   position?: Prisma.SortOrder
+  laneSequence?: Prisma.SortOrder
   byteSize?: Prisma.SortOrder
 }
 
@@ -576,6 +621,8 @@ export type WebhookMessageMaxOrderByAggregateInput = {
   position?: Prisma.SortOrder
   sourceId?: Prisma.SortOrder
   repositoryId?: Prisma.SortOrder
+  laneId?: Prisma.SortOrder
+  laneSequence?: Prisma.SortOrder
   verification?: Prisma.SortOrder
   path?: Prisma.SortOrder
   method?: Prisma.SortOrder
@@ -594,6 +641,8 @@ export type WebhookMessageMinOrderByAggregateInput = {
   position?: Prisma.SortOrder
   sourceId?: Prisma.SortOrder
   repositoryId?: Prisma.SortOrder
+  laneId?: Prisma.SortOrder
+  laneSequence?: Prisma.SortOrder
   verification?: Prisma.SortOrder
   path?: Prisma.SortOrder
   method?: Prisma.SortOrder
@@ -609,6 +658,7 @@ export type WebhookMessageMinOrderByAggregateInput = {
 
 export type WebhookMessageSumOrderByAggregateInput = {
   position?: Prisma.SortOrder
+  laneSequence?: Prisma.SortOrder
   byteSize?: Prisma.SortOrder
 }
 
@@ -701,6 +751,14 @@ export type WebhookMessageUncheckedUpdateManyWithoutRepositoryNestedInput = {
   deleteMany?: Prisma.WebhookMessageScalarWhereInput | Prisma.WebhookMessageScalarWhereInput[]
 }
 
+export type NullableBigIntFieldUpdateOperationsInput = {
+  set?: bigint | number | null
+  increment?: bigint | number
+  decrement?: bigint | number
+  multiply?: bigint | number
+  divide?: bigint | number
+}
+
 export type EnumVerificationOutcomeFieldUpdateOperationsInput = {
   set?: $Enums.VerificationOutcome
 }
@@ -722,6 +780,8 @@ export type WebhookMessageUpdateOneRequiredWithoutBodyNestedInput = {
 export type WebhookMessageCreateWithoutSourceInput = {
   id: string
   position: bigint | number
+  laneId?: string | null
+  laneSequence?: bigint | number | null
   verification: $Enums.VerificationOutcome
   path: string
   method: string
@@ -742,6 +802,8 @@ export type WebhookMessageUncheckedCreateWithoutSourceInput = {
   id: string
   position: bigint | number
   repositoryId?: string | null
+  laneId?: string | null
+  laneSequence?: bigint | number | null
   verification: $Enums.VerificationOutcome
   path: string
   method: string
@@ -791,6 +853,8 @@ export type WebhookMessageScalarWhereInput = {
   position?: Prisma.BigIntFilter<"WebhookMessage"> | bigint | number
   sourceId?: Prisma.UuidNullableFilter<"WebhookMessage"> | string | null
   repositoryId?: Prisma.UuidNullableFilter<"WebhookMessage"> | string | null
+  laneId?: Prisma.UuidNullableFilter<"WebhookMessage"> | string | null
+  laneSequence?: Prisma.BigIntNullableFilter<"WebhookMessage"> | bigint | number | null
   verification?: Prisma.EnumVerificationOutcomeFilter<"WebhookMessage"> | $Enums.VerificationOutcome
   path?: Prisma.StringFilter<"WebhookMessage"> | string
   method?: Prisma.StringFilter<"WebhookMessage"> | string
@@ -808,6 +872,8 @@ export type WebhookMessageScalarWhereInput = {
 export type WebhookMessageCreateWithoutRepositoryInput = {
   id: string
   position: bigint | number
+  laneId?: string | null
+  laneSequence?: bigint | number | null
   verification: $Enums.VerificationOutcome
   path: string
   method: string
@@ -828,6 +894,8 @@ export type WebhookMessageUncheckedCreateWithoutRepositoryInput = {
   id: string
   position: bigint | number
   sourceId?: string | null
+  laneId?: string | null
+  laneSequence?: bigint | number | null
   verification: $Enums.VerificationOutcome
   path: string
   method: string
@@ -872,6 +940,8 @@ export type WebhookMessageUpdateManyWithWhereWithoutRepositoryInput = {
 export type WebhookMessageCreateWithoutBodyInput = {
   id: string
   position: bigint | number
+  laneId?: string | null
+  laneSequence?: bigint | number | null
   verification: $Enums.VerificationOutcome
   path: string
   method: string
@@ -893,6 +963,8 @@ export type WebhookMessageUncheckedCreateWithoutBodyInput = {
   position: bigint | number
   sourceId?: string | null
   repositoryId?: string | null
+  laneId?: string | null
+  laneSequence?: bigint | number | null
   verification: $Enums.VerificationOutcome
   path: string
   method: string
@@ -926,6 +998,8 @@ export type WebhookMessageUpdateToOneWithWhereWithoutBodyInput = {
 export type WebhookMessageUpdateWithoutBodyInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   position?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  laneId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  laneSequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   verification?: Prisma.EnumVerificationOutcomeFieldUpdateOperationsInput | $Enums.VerificationOutcome
   path?: Prisma.StringFieldUpdateOperationsInput | string
   method?: Prisma.StringFieldUpdateOperationsInput | string
@@ -947,6 +1021,8 @@ export type WebhookMessageUncheckedUpdateWithoutBodyInput = {
   position?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   sourceId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   repositoryId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  laneId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  laneSequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   verification?: Prisma.EnumVerificationOutcomeFieldUpdateOperationsInput | $Enums.VerificationOutcome
   path?: Prisma.StringFieldUpdateOperationsInput | string
   method?: Prisma.StringFieldUpdateOperationsInput | string
@@ -965,6 +1041,8 @@ export type WebhookMessageCreateManySourceInput = {
   id: string
   position: bigint | number
   repositoryId?: string | null
+  laneId?: string | null
+  laneSequence?: bigint | number | null
   verification: $Enums.VerificationOutcome
   path: string
   method: string
@@ -982,6 +1060,8 @@ export type WebhookMessageCreateManySourceInput = {
 export type WebhookMessageUpdateWithoutSourceInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   position?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  laneId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  laneSequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   verification?: Prisma.EnumVerificationOutcomeFieldUpdateOperationsInput | $Enums.VerificationOutcome
   path?: Prisma.StringFieldUpdateOperationsInput | string
   method?: Prisma.StringFieldUpdateOperationsInput | string
@@ -1002,6 +1082,8 @@ export type WebhookMessageUncheckedUpdateWithoutSourceInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   position?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   repositoryId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  laneId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  laneSequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   verification?: Prisma.EnumVerificationOutcomeFieldUpdateOperationsInput | $Enums.VerificationOutcome
   path?: Prisma.StringFieldUpdateOperationsInput | string
   method?: Prisma.StringFieldUpdateOperationsInput | string
@@ -1021,6 +1103,8 @@ export type WebhookMessageUncheckedUpdateManyWithoutSourceInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   position?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   repositoryId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  laneId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  laneSequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   verification?: Prisma.EnumVerificationOutcomeFieldUpdateOperationsInput | $Enums.VerificationOutcome
   path?: Prisma.StringFieldUpdateOperationsInput | string
   method?: Prisma.StringFieldUpdateOperationsInput | string
@@ -1039,6 +1123,8 @@ export type WebhookMessageCreateManyRepositoryInput = {
   id: string
   position: bigint | number
   sourceId?: string | null
+  laneId?: string | null
+  laneSequence?: bigint | number | null
   verification: $Enums.VerificationOutcome
   path: string
   method: string
@@ -1056,6 +1142,8 @@ export type WebhookMessageCreateManyRepositoryInput = {
 export type WebhookMessageUpdateWithoutRepositoryInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   position?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  laneId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  laneSequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   verification?: Prisma.EnumVerificationOutcomeFieldUpdateOperationsInput | $Enums.VerificationOutcome
   path?: Prisma.StringFieldUpdateOperationsInput | string
   method?: Prisma.StringFieldUpdateOperationsInput | string
@@ -1076,6 +1164,8 @@ export type WebhookMessageUncheckedUpdateWithoutRepositoryInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   position?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   sourceId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  laneId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  laneSequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   verification?: Prisma.EnumVerificationOutcomeFieldUpdateOperationsInput | $Enums.VerificationOutcome
   path?: Prisma.StringFieldUpdateOperationsInput | string
   method?: Prisma.StringFieldUpdateOperationsInput | string
@@ -1095,6 +1185,8 @@ export type WebhookMessageUncheckedUpdateManyWithoutRepositoryInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   position?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   sourceId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  laneId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  laneSequence?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   verification?: Prisma.EnumVerificationOutcomeFieldUpdateOperationsInput | $Enums.VerificationOutcome
   path?: Prisma.StringFieldUpdateOperationsInput | string
   method?: Prisma.StringFieldUpdateOperationsInput | string
@@ -1116,6 +1208,8 @@ export type WebhookMessageSelect<ExtArgs extends runtime.Types.Extensions.Intern
   position?: boolean
   sourceId?: boolean
   repositoryId?: boolean
+  laneId?: boolean
+  laneSequence?: boolean
   verification?: boolean
   path?: boolean
   method?: boolean
@@ -1138,6 +1232,8 @@ export type WebhookMessageSelectCreateManyAndReturn<ExtArgs extends runtime.Type
   position?: boolean
   sourceId?: boolean
   repositoryId?: boolean
+  laneId?: boolean
+  laneSequence?: boolean
   verification?: boolean
   path?: boolean
   method?: boolean
@@ -1159,6 +1255,8 @@ export type WebhookMessageSelectUpdateManyAndReturn<ExtArgs extends runtime.Type
   position?: boolean
   sourceId?: boolean
   repositoryId?: boolean
+  laneId?: boolean
+  laneSequence?: boolean
   verification?: boolean
   path?: boolean
   method?: boolean
@@ -1180,6 +1278,8 @@ export type WebhookMessageSelectScalar = {
   position?: boolean
   sourceId?: boolean
   repositoryId?: boolean
+  laneId?: boolean
+  laneSequence?: boolean
   verification?: boolean
   path?: boolean
   method?: boolean
@@ -1194,7 +1294,7 @@ export type WebhookMessageSelectScalar = {
   receivedAt?: boolean
 }
 
-export type WebhookMessageOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "position" | "sourceId" | "repositoryId" | "verification" | "path" | "method" | "headers" | "contentType" | "byteSize" | "deliveryId" | "eventName" | "action" | "branch" | "sender" | "receivedAt", ExtArgs["result"]["webhookMessage"]>
+export type WebhookMessageOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "position" | "sourceId" | "repositoryId" | "laneId" | "laneSequence" | "verification" | "path" | "method" | "headers" | "contentType" | "byteSize" | "deliveryId" | "eventName" | "action" | "branch" | "sender" | "receivedAt", ExtArgs["result"]["webhookMessage"]>
 export type WebhookMessageInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   source?: boolean | Prisma.WebhookMessage$sourceArgs<ExtArgs>
   repository?: boolean | Prisma.WebhookMessage$repositoryArgs<ExtArgs>
@@ -1227,6 +1327,14 @@ export type $WebhookMessagePayload<ExtArgs extends runtime.Types.Extensions.Inte
     position: bigint
     sourceId: string | null
     repositoryId: string | null
+    /**
+     * The repository's id or, without one, the source's; null where there is neither.
+     */
+    laneId: string | null
+    /**
+     * Number within the lane: gapless, in commit order.
+     */
+    laneSequence: bigint | null
     verification: $Enums.VerificationOutcome
     path: string
     method: string
@@ -1669,6 +1777,8 @@ export interface WebhookMessageFieldRefs {
   readonly position: Prisma.FieldRef<"WebhookMessage", 'BigInt'>
   readonly sourceId: Prisma.FieldRef<"WebhookMessage", 'String'>
   readonly repositoryId: Prisma.FieldRef<"WebhookMessage", 'String'>
+  readonly laneId: Prisma.FieldRef<"WebhookMessage", 'String'>
+  readonly laneSequence: Prisma.FieldRef<"WebhookMessage", 'BigInt'>
   readonly verification: Prisma.FieldRef<"WebhookMessage", 'VerificationOutcome'>
   readonly path: Prisma.FieldRef<"WebhookMessage", 'String'>
   readonly method: Prisma.FieldRef<"WebhookMessage", 'String'>

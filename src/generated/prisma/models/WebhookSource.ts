@@ -362,10 +362,6 @@ export type EnumWebhookProviderFieldUpdateOperationsInput = {
   set?: $Enums.WebhookProvider
 }
 
-export type NullableStringFieldUpdateOperationsInput = {
-  set?: string | null
-}
-
 export type WebhookSourceCreateNestedOneWithoutGrantsInput = {
   create?: Prisma.XOR<Prisma.WebhookSourceCreateWithoutGrantsInput, Prisma.WebhookSourceUncheckedCreateWithoutGrantsInput>
   connectOrCreate?: Prisma.WebhookSourceCreateOrConnectWithoutGrantsInput

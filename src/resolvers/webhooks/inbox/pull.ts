@@ -1,0 +1,179 @@
+import type { Context } from '#context.ts';
+import type { Sql } from '#database/client.ts';
+import { InvalidInputError } from '#lib/errors.ts';
+import { requireViewer } from '#resolvers/users/access.ts';
+import { WEBHOOK_FEED_KEY } from '#resolvers/webhooks/feed.ts';
+import { assertFilter, type WebhookFilter } from '#resolvers/webhooks/filter.ts';
+import {
+  ATTEMPTS_MAX,
+  advanceFloors,
+  filterCondition,
+  filterValues,
+  GRANTED,
+  lockInbox,
+} from './sql.ts';
+
+export const PULL_LIMIT_MAX = 100;
+export const PULL_BYTES_MAX = 32 * 2 ** 20;
+export const LEASE_SECONDS_MAX = 12 * 3_600;
+export const WAIT_SECONDS_MAX = 20;
+/** Leases of one user in one repository at once: a stuck repository fills up alone. */
+export const IN_FLIGHT_MAX = 1_000;
+const LOOK_MS = 1_000;
+
+export interface Delivery {
+  readonly receipt: string;
+  readonly messageId: string;
+  readonly attempt: number;
+  readonly leaseExpiresAt: Date;
+}
+
+export interface Pulled {
+  readonly deliveries: readonly Delivery[];
+  readonly hasMore: boolean;
+}
+
+export interface PullInput {
+  readonly limit: number;
+  readonly leaseSeconds: number;
+  readonly waitSeconds: number;
+  readonly filter: WebhookFilter;
+}
+
+/**
+ * Leases the oldest pending messages to the viewer: nobody else who pulls for this account gets them
+ * until the lease ends. With nothing pending it waits up to `waitSeconds`. Messages come in the feed's
+ * order, those whose lease ran out or that were handed back among them. Throws `InvalidInputError`.
+ */
+export async function pullMessages(ctx: Context, input: PullInput): Promise<Pulled> {
+  const viewer = requireViewer(ctx);
+  assertPull(input);
+  const deadline = performance.now() + input.waitSeconds * 1_000;
+  // Watched before the first look: what arrives while we look then ends the wait at once.
+  const watch = input.waitSeconds > 0 ? await ctx.webhookFeed.watch(WEBHOOK_FEED_KEY) : null;
+  try {
+    for (;;) {
+      const pulled = await ctx.database.transaction((sql) => lease(sql, ctx, viewer.userId, input));
+      const leftMs = deadline - performance.now();
+      if (pulled.deliveries.length > 0 || watch === null || leftMs <= 0) return pulled;
+      // At the latest each second, since leases end without any news.
+      await watch.changed(Math.min(LOOK_MS, leftMs));
+      // Nothing is leased to a client that has left.
+      if (ctx.isGone()) return pulled;
+    }
+  } finally {
+    watch?.stop();
+  }
+}
+
+function assertPull({ limit, leaseSeconds, waitSeconds, filter }: PullInput): void {
+  const assertWithin = (name: string, value: number, minimum: number, maximum: number) => {
+    if (value >= minimum && value <= maximum) return;
+    throw new InvalidInputError(`Must be ${minimum} to ${maximum}`, `input.${name}`);
+  };
+  assertWithin('limit', limit, 1, PULL_LIMIT_MAX);
+  assertWithin('leaseSeconds', leaseSeconds, 1, LEASE_SECONDS_MAX);
+  assertWithin('waitSeconds', waitSeconds, 0, WAIT_SECONDS_MAX);
+  assertFilter(filter);
+}
+
+// Leases that ran out for the last time are dead before anything is chosen.
+const BURY = `
+  UPDATE webhook_delivery SET state = 'DEAD', updated_at = naru_now(),
+    reason = coalesce(reason, 'Its lease ran out ' || attempt || ' times')
+  WHERE user_id = $1 AND state = 'LEASED' AND due_at <= naru_now() AND attempt >= $2
+  RETURNING lane_id`;
+
+const LEASE = `
+  WITH ${GRANTED}, lane AS (
+    SELECT l.id, l.source_id, greatest(coalesce(f.floor, 0), l.pruned_sequence) AS floor,
+           $4 - held.count AS room
+    FROM webhook_lane l
+    JOIN granted g ON g.source_id = l.source_id
+    JOIN webhook_source s ON s.id = l.source_id
+    LEFT JOIN webhook_inbox_floor f ON f.user_id = $1 AND f.lane_id = l.id
+    CROSS JOIN LATERAL (
+      SELECT count(*) FROM webhook_delivery d
+      WHERE d.user_id = $1 AND d.lane_id = l.id AND d.state = 'LEASED' AND d.due_at > naru_now()
+    ) held
+    WHERE ($6::text[] IS NULL OR s.path = ANY($6))
+      AND ($7::uuid[] IS NULL OR l.repository_id = ANY($7))
+  ), candidate AS (
+    SELECT m.id, m.lane_id, m.lane_sequence, m.position, m.byte_size, d.attempt, lane.room
+    FROM lane
+    JOIN webhook_delivery d ON d.user_id = $1 AND d.lane_id = lane.id
+      AND d.state IN ('WAITING', 'LEASED') AND d.due_at <= naru_now()
+    JOIN webhook_message m ON m.id = d.message_id
+    JOIN webhook_source s ON s.id = m.source_id
+    WHERE ${filterCondition(6)}
+    UNION ALL
+    SELECT m.id, m.lane_id, m.lane_sequence, m.position, m.byte_size, 0, lane.room
+    FROM lane
+    JOIN webhook_source s ON s.id = lane.source_id
+    CROSS JOIN LATERAL (
+      SELECT m.* FROM webhook_message m
+      WHERE m.lane_id = lane.id AND m.lane_sequence > lane.floor
+        AND NOT EXISTS (
+          SELECT 1 FROM webhook_delivery d WHERE d.user_id = $1 AND d.message_id = m.id
+        )
+        AND ${filterCondition(6)}
+      ORDER BY m.lane_sequence LIMIT $3 + 1
+    ) m
+  ), fitting AS (
+    SELECT *, row_number() OVER (PARTITION BY lane_id ORDER BY position) AS nth FROM candidate
+  ), ordered AS (
+    SELECT *, row_number() OVER (ORDER BY position) AS rank,
+           sum(byte_size) OVER (ORDER BY position) AS bytes
+    FROM fitting WHERE nth <= room
+  ), chosen AS (
+    SELECT * FROM ordered WHERE rank <= $3 AND (rank = 1 OR bytes <= $5)
+  ), leased AS (
+    INSERT INTO webhook_delivery AS d
+      (user_id, message_id, lane_id, sequence, state, attempt, lease, due_at)
+    SELECT $1, id, lane_id, lane_sequence, 'LEASED', attempt + 1, nextval('webhook_lease_seq'),
+           naru_now() + make_interval(secs => $2)
+    FROM chosen
+    ON CONFLICT (user_id, message_id) DO UPDATE SET
+      state = 'LEASED', attempt = excluded.attempt, lease = excluded.lease,
+      due_at = excluded.due_at, updated_at = naru_now()
+    RETURNING d.message_id, d.attempt, d.lease, d.due_at
+  )
+  SELECT leased.*, (SELECT count(*) FROM ordered) > (SELECT count(*) FROM chosen) AS has_more
+  FROM leased JOIN chosen ON chosen.id = leased.message_id ORDER BY chosen.position`;
+
+async function lease(sql: Sql, ctx: Context, userId: string, input: PullInput): Promise<Pulled> {
+  await lockInbox(sql, userId);
+  const buried = await sql.query<{ lane_id: string }>(BURY, [userId, ATTEMPTS_MAX], 'bury');
+  await advanceFloors(
+    sql,
+    userId,
+    buried.map(({ lane_id }) => lane_id),
+  );
+  const rows = await sql.query<{
+    message_id: string;
+    attempt: number;
+    lease: string;
+    due_at: Date;
+    has_more: boolean;
+  }>(
+    LEASE,
+    [
+      userId,
+      input.leaseSeconds,
+      input.limit,
+      IN_FLIGHT_MAX,
+      PULL_BYTES_MAX,
+      ...filterValues(input.filter),
+    ],
+    'lease-webhooks',
+  );
+  return {
+    deliveries: rows.map((row) => ({
+      receipt: ctx.receipts.encode({ userId, messageId: row.message_id, lease: BigInt(row.lease) }),
+      messageId: row.message_id,
+      attempt: row.attempt,
+      leaseExpiresAt: row.due_at,
+    })),
+    hasMore: rows[0]?.has_more ?? false,
+  };
+}

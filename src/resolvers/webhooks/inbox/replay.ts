@@ -1,0 +1,71 @@
+import type { Context } from '#context.ts';
+import { InvalidInputError } from '#lib/errors.ts';
+import { requireViewer } from '#resolvers/users/access.ts';
+import { assertFilter, type WebhookFilter } from '#resolvers/webhooks/filter.ts';
+import { SETTLE_MAX } from './settle.ts';
+import {
+  ATTEMPTS_MAX,
+  filterCondition,
+  filterValues,
+  GRANTED,
+  LANES,
+  lockInbox,
+  STATE,
+} from './sql.ts';
+
+export const REPLAY_MAX = 10_000;
+
+/** The messages that a filter lets through, or given ones. */
+export interface ReplayInput {
+  readonly filter: WebhookFilter;
+  readonly messageIds: readonly string[] | null;
+}
+
+export interface Replayed {
+  readonly count: number;
+  /** More of what was asked for is settled still: the same call again goes on. */
+  readonly hasMore: boolean;
+}
+
+const REPLAY = `
+  WITH ${GRANTED}, ${LANES}, settled AS (
+    SELECT m.id, m.lane_id, m.lane_sequence
+    FROM lane
+    JOIN webhook_message m ON m.lane_id = lane.id
+    JOIN webhook_source s ON s.id = m.source_id
+    LEFT JOIN webhook_delivery d ON d.user_id = $1 AND d.message_id = m.id
+    WHERE ${STATE} IN ('ACKNOWLEDGED', 'DEAD')
+      AND ($10::uuid[] IS NULL OR m.id = ANY($10)) AND ${filterCondition(3)}
+    ORDER BY m.position LIMIT $11
+  )
+  INSERT INTO webhook_delivery AS d
+    (user_id, message_id, lane_id, sequence, state, attempt, lease, due_at)
+  SELECT $1, id, lane_id, lane_sequence, 'WAITING', 0, nextval('webhook_lease_seq'), naru_now()
+  FROM settled
+  ON CONFLICT (user_id, message_id) DO UPDATE SET
+    state = 'WAITING', attempt = 0, lease = excluded.lease, due_at = excluded.due_at,
+    reason = NULL, updated_at = naru_now()
+  RETURNING d.message_id`;
+
+/**
+ * Makes settled messages, dead letters among them, pending again for the viewer and nobody else,
+ * oldest first, as if never handed out. What is pending or leased stays as it is. At most 10,000 a
+ * call. Throws `InvalidInputError`.
+ */
+export async function replayMessages(ctx: Context, input: ReplayInput): Promise<Replayed> {
+  const { userId } = requireViewer(ctx);
+  const { filter, messageIds } = input;
+  assertFilter(filter);
+  if (messageIds !== null && !(messageIds.length >= 1 && messageIds.length <= SETTLE_MAX)) {
+    throw new InvalidInputError(`Give 1 to ${SETTLE_MAX}`, 'input.messageIds');
+  }
+  const rows = await ctx.database.transaction(async (sql) => {
+    await lockInbox(sql, userId);
+    return sql.query<{ message_id: string }>(
+      REPLAY,
+      [userId, ATTEMPTS_MAX, ...filterValues(filter), messageIds, REPLAY_MAX],
+      'replay-webhooks',
+    );
+  });
+  return { count: rows.length, hasMore: rows.length === REPLAY_MAX };
+}

@@ -1,0 +1,11 @@
+import { builder } from '#schema/builder.ts';
+
+export const InboxState = builder.enumType('InboxState', {
+  description: 'How a message stands in the viewer’s own inbox.',
+  values: {
+    PENDING: { description: 'To be pulled: never handed out, handed back, or its lease ran out.' },
+    LEASED: { description: 'Handed out and held.' },
+    ACKNOWLEDGED: { description: 'Done with.' },
+    DEAD: { description: 'Handed out too often in vain; only a replay makes it pending.' },
+  } as const,
+});
