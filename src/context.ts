@@ -41,6 +41,8 @@ export interface Origin {
   /** Proves who is asking; null for guests. */
   readonly token: string | null;
   readonly isGone: () => boolean;
+  /** The `Last-Event-ID` of an event stream that is opened again; absent where there is none. */
+  readonly lastEventId?: string | null;
 }
 
 /** Acts for a viewer, for one request or one entry of a stream: what it remembers is never older. */
@@ -49,13 +51,15 @@ export interface Context extends Services {
   readonly requestId: string;
   /** Whether the client has left: what is handed out now would reach nobody. */
   readonly isGone: () => boolean;
+  /** The cursor of what the client received last, where it said so beside the operation. */
+  readonly lastEventId: string | null;
   /** The same request's next moment: the viewer is read again and nothing is remembered. */
   readonly refresh: () => Promise<Context>;
 }
 
 /** Throws `UnauthenticatedError` for a token that is unknown, expired or revoked. */
 export async function createContext(app: Services, origin: Origin): Promise<Context> {
-  const { requestId, token, isGone } = origin;
+  const { requestId, token, isGone, lastEventId = null } = origin;
   const viewer = token === null ? null : await app.authenticate(token);
   let log: Log | null = null;
   return {
@@ -68,6 +72,7 @@ export async function createContext(app: Services, origin: Origin): Promise<Cont
     viewer,
     requestId,
     isGone,
+    lastEventId,
     refresh: () => createContext(app, origin),
   };
 }

@@ -1,11 +1,13 @@
+import type { Socket } from 'node:net';
 import Fastify, { type FastifyBaseLogger, type FastifyInstance, LogController } from 'fastify';
 import type { Services } from '#context.ts';
 import { sendProblem } from '#http/problem.ts';
 import { registerRoutes } from '#http/routes.ts';
-import { newId } from '#lib/ids.ts';
+import { createRequestIds } from '#lib/request-id.ts';
 import { createSchema } from '#schema/index.ts';
 import { createEngine, type Engine } from '#server/engine.ts';
 import { registerGraphQL } from '#server/graphql.ts';
+import { createEventStreams, type EventStreamTimes } from '#server/sse.ts';
 import { registerWebSocket, type SocketTimes } from '#server/websocket.ts';
 
 export interface Server {
@@ -20,6 +22,7 @@ export interface Server {
 export interface ServerOptions {
   /** Instead of what is usual; for tests, which cannot wait that long. */
   readonly socketTimes?: Partial<SocketTimes>;
+  readonly streamTimes?: Partial<EventStreamTimes>;
 }
 
 const REQUEST_ID = /^[\w.-]{1,64}$/;
@@ -28,16 +31,16 @@ const REQUEST_TIMEOUT_MS = 100_000;
 
 /** All doors on one port: plain routes, GraphQL over HTTP and server-sent events, graphql-ws by upgrade. */
 export async function createServer(app: Services, options: ServerOptions = {}): Promise<Server> {
+  const nextRequestId = createRequestIds();
   const fastify: FastifyInstance = Fastify({
     // Its own notices (where it listens, and the like) are ours to give.
     loggerInstance: app.log.child(
       {},
       { level: app.log.isLevelEnabled('warn') ? 'warn' : app.log.level },
     ) as FastifyBaseLogger,
-    logController: new LogController({
-      disableRequestLogging: true,
-      requestIdLogLabel: 'requestId',
-    }),
+    logController: new LogController({ disableRequestLogging: true }),
+    // One logger for all: a child each request costs more than most requests have to say.
+    childLoggerFactory: (logger) => logger,
     requestTimeout: REQUEST_TIMEOUT_MS,
     forceCloseConnections: 'idle',
     // For what is refused before a route is found, e.g. a path that is not percent-encoded UTF-8.
@@ -47,24 +50,29 @@ export async function createServer(app: Services, options: ServerOptions = {}): 
     routerOptions: { maxParamLength: 2_048 },
     genReqId: (request) => {
       const given = request.headers['x-request-id'];
-      return typeof given === 'string' && REQUEST_ID.test(given) ? given : newId();
+      return typeof given === 'string' && REQUEST_ID.test(given) ? given : nextRequestId();
     },
   });
   observeRequests(fastify, app);
   const engine = createEngine(createSchema(), app.metrics);
-  await registerGraphQL(fastify, app, engine);
+  const streams = createEventStreams(engine, options.streamTimes);
+  await registerGraphQL(fastify, app, engine, streams);
   await registerRoutes(fastify, app);
   const sockets = registerWebSocket(fastify, app, engine, options.socketTimes);
+  const closeUnused = trackUnused(fastify);
   let closing = false;
   // Node closes what is idle when it stops; what becomes idle later would keep it for over a minute.
-  fastify.addHook('onResponse', async () => {
+  fastify.addHook('onResponse', (_request, _reply, done) => {
     if (closing) setImmediate(() => fastify.server.closeIdleConnections());
+    done();
   });
   fastify.addHook('preClose', async () => {
     closing = true;
-    // Sockets first: ending their streams would tell clients that all is over.
+    // Connections first: ending what they carry would tell clients that all is over.
+    streams.close();
     await sockets.close();
     await engine.endStreams();
+    closeUnused();
   });
 
   return {
@@ -75,25 +83,37 @@ export async function createServer(app: Services, options: ServerOptions = {}): 
   };
 }
 
-function observeRequests(fastify: FastifyInstance, app: Services): void {
-  fastify.addHook('onRequest', async (request, reply) => {
-    reply.header('x-request-id', request.id);
+/** Browsers connect ahead of need; a connection that never asked anything counts as busy for Node. */
+function trackUnused(fastify: FastifyInstance): () => void {
+  const connections = new Set<Socket>();
+  fastify.server.on('connection', (socket) => {
+    connections.add(socket);
+    socket.once('close', () => connections.delete(socket));
   });
-  fastify.addHook('onResponse', async (request, reply) => {
+  return () => {
+    for (const socket of connections) if (socket.bytesRead === 0) socket.destroy();
+  };
+}
+
+// Hooks that call back rather than promise: these run for every request.
+function observeRequests(fastify: FastifyInstance, app: Services): void {
+  fastify.addHook('onRequest', (request, reply, done) => {
+    reply.header('x-request-id', request.id);
+    done();
+  });
+  fastify.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'none';
     const seconds = reply.elapsedTime / 1000;
     const status = `${Math.floor(reply.statusCode / 100)}xx`;
     app.metrics.httpRequestSeconds.observe({ route, status }, seconds);
     const level = reply.statusCode >= 500 ? 'warn' : 'debug';
-    app.log[level](
-      {
-        requestId: request.id,
-        method: request.method,
-        route,
-        statusCode: reply.statusCode,
-        seconds,
-      },
-      'answered',
-    );
+    if (app.log.isLevelEnabled(level)) {
+      const { id: requestId, method } = request;
+      app.log[level](
+        { requestId, method, route, statusCode: reply.statusCode, seconds },
+        'answered',
+      );
+    }
+    done();
   });
 }

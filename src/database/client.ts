@@ -1,6 +1,8 @@
 import pg from 'pg';
+import { describeFailure } from './failure.ts';
 
 export interface Sql {
+  /** Throws `UnavailableError` when PostgreSQL is away or cannot answer now. */
   /** Statements with a `name` are prepared once a connection; `values` are never interpolated. */
   query<Row>(text: string, values?: readonly unknown[], name?: string): Promise<Row[]>;
 }
@@ -40,7 +42,9 @@ export function createDatabase(options: DatabaseOptions): Database {
     pool,
     ...sqlOf(pool),
     async transaction(work) {
-      const client = await pool.connect();
+      const client = await pool.connect().catch((error: unknown) => {
+        throw describeFailure(error);
+      });
       // A connection that breaks between statements emits 'error' on the client too.
       let broken: Error | undefined;
       const onError = (error: Error) => {
@@ -48,9 +52,10 @@ export function createDatabase(options: DatabaseOptions): Database {
       };
       client.on('error', onError);
       try {
-        await client.query('BEGIN');
-        const result = await work(sqlOf(client));
-        await client.query('COMMIT');
+        const sql = sqlOf(client);
+        await sql.query('BEGIN');
+        const result = await work(sql);
+        await sql.query('COMMIT');
         return result;
       } catch (error) {
         await client.query('ROLLBACK').catch((rollbackError: Error) => {
@@ -71,8 +76,12 @@ function sqlOf(queryable: Pick<pg.Pool, 'query'>): Sql {
     async query<Row>(text: string, values: readonly unknown[] = [], name?: string) {
       const config =
         name === undefined ? { text, values: [...values] } : { name, text, values: [...values] };
-      const result = await queryable.query(config);
-      return result.rows as Row[];
+      try {
+        const result = await queryable.query(config);
+        return result.rows as Row[];
+      } catch (error) {
+        throw describeFailure(error);
+      }
     },
   };
 }

@@ -1,6 +1,6 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { parseBearer } from '#auth/tokens.ts';
-import { isOperator } from '#auth/viewer.ts';
+import { isOperator, type Viewer } from '#auth/viewer.ts';
 import type { Services } from '#context.ts';
 import { ForbiddenError, UnauthenticatedError } from '#lib/errors.ts';
 import { equalInConstantTime } from '#lib/hmac.ts';
@@ -45,16 +45,20 @@ export async function getMetrics(
   return app.metrics.registry.metrics();
 }
 
-async function isUp(check: () => Promise<unknown>): Promise<boolean> {
-  let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<false>((resolve) => {
-    timer = setTimeout(() => resolve(false), CHECK_TIMEOUT_MS);
-  });
-  const answer = check().then(
-    () => true,
-    () => false,
+function isUp(check: () => Promise<unknown>): Promise<boolean> {
+  return withinTimeout(
+    check().then(() => true),
+    false,
   );
-  return Promise.race([answer, timeout]).finally(() => clearTimeout(timer));
+}
+
+/** The answer, or `otherwise` when it fails or does not come in time. */
+async function withinTimeout<Answer>(answer: Promise<Answer>, otherwise: Answer): Promise<Answer> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<Answer>((resolve) => {
+    timer = setTimeout(() => resolve(otherwise), CHECK_TIMEOUT_MS);
+  });
+  return Promise.race([answer.catch(() => otherwise), timeout]).finally(() => clearTimeout(timer));
 }
 
 /**
@@ -70,6 +74,6 @@ async function mayOperate(app: Services, request: FastifyRequest): Promise<boole
   }
   const token = parseBearer(authorization);
   if (token === null) return false;
-  const viewer = await app.authenticate(token).catch(() => null);
+  const viewer = await withinTimeout<Viewer | null>(app.authenticate(token), null);
   return isOperator(viewer) && (viewer?.scopes.has('operations:read') ?? false);
 }

@@ -16,7 +16,7 @@ export function sendProblem(
 ): FastifyReply {
   const problem = toDomainError(error, request);
   if (problem === null) {
-    request.log.error({ err: error }, 'A request failed');
+    request.log.error({ err: error, requestId: request.id }, 'A request failed');
     return reply.code(500).send({
       error: { code: 'INTERNAL_SERVER_ERROR', message: 'Unexpected error', requestId: request.id },
     });
@@ -24,7 +24,9 @@ export function sendProblem(
   if (problem instanceof RateLimitedError || problem instanceof UnavailableError) {
     reply.header('retry-after', problem.retryAfterSeconds);
   }
-  if (problem.cause !== undefined) request.log.warn({ err: problem.cause }, problem.message);
+  if (problem.cause !== undefined) {
+    request.log.warn({ err: problem.cause, requestId: request.id }, problem.message);
+  }
   const { code, message } = problem;
   return reply
     .code(problem.status)

@@ -9,7 +9,12 @@ const SQL_STATE = /^[0-9A-Z]{5}$/;
 export function isPassing(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
-  if (SQL_STATE.test(code)) return PASSING_STATES.test(code);
+  if (SQL_STATE.test(code)) return isPassingState(code);
   // The driver and the network throw plain errors; several addresses refused are one AggregateError.
   return error.constructor === Error || error instanceof AggregateError;
+}
+
+/** The same of PostgreSQL's own word for it, its SQLSTATE. */
+export function isPassingState(code: string): boolean {
+  return SQL_STATE.test(code) && PASSING_STATES.test(code);
 }

@@ -1,5 +1,11 @@
 // The only list of the schema's files: importing one registers its types on the builder.
-import { type GraphQLSchema, specifiedDirectives } from 'graphql';
+import { MapperKind, mapSchema } from '@graphql-tools/utils';
+import {
+  type GraphQLObjectType,
+  type GraphQLSchema,
+  GraphQLUnionType,
+  specifiedDirectives,
+} from 'graphql';
 import { builder } from './builder.ts';
 import { policyDirectives } from './policy-directives.ts';
 import './scalars.ts';
@@ -11,10 +17,23 @@ import './users/personal-access-token.ts';
 import './webhooks/source.ts';
 import './webhooks/message.ts';
 import './webhooks/inbox.ts';
+import './webhooks/pull.ts';
+import './webhooks/settlement.ts';
+import './webhooks/replay.ts';
 
 export function createSchema(): GraphQLSchema {
-  return builder.toSchema({
+  const schema = builder.toSchema({
     directives: [...specifiedDirectives, ...policyDirectives],
     sortSchema: false,
   });
+  return mapSchema(schema, { [MapperKind.UNION_TYPE]: withSuccessFirst });
+}
+
+/** Results read as what is hoped for, then what can go wrong; the builder adds the success last. */
+function withSuccessFirst(union: GraphQLUnionType): GraphQLUnionType {
+  const { types, ...config } = union.toConfig();
+  const isError = (type: GraphQLObjectType) =>
+    type.getInterfaces().some(({ name }) => name === 'Error');
+  const ordered = types.toSorted((left, right) => Number(isError(left)) - Number(isError(right)));
+  return new GraphQLUnionType({ ...config, types: ordered });
 }

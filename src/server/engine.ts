@@ -165,9 +165,12 @@ export function createEngine(schema: GraphQLSchema, metrics: Metrics): Engine {
   };
 
   const observe = (request: OperationRequest, kind: string) => {
-    const stop = metrics.graphqlOperationSeconds.startTimer({ transport: request.transport, kind });
+    const startedAt = performance.now();
     return (result: ExecutionResult) => {
-      stop({ outcome: result.errors ? 'errors' : 'ok' });
+      const outcome = result.errors ? 'errors' : 'ok';
+      const { transport } = request;
+      const seconds = (performance.now() - startedAt) / 1000;
+      metrics.graphqlOperationSeconds.observe({ transport, kind, outcome }, seconds);
       return result;
     };
   };

@@ -1,7 +1,6 @@
 import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import type { Config } from '#config.ts';
 import { EXAMPLES } from './examples.ts';
 
 const compress = promisify(gzip);
@@ -38,7 +37,6 @@ let page: Promise<Page> | null = null;
 
 /** GraphiQL, whole in one page: it loads nothing from anywhere, and executes nothing by itself. */
 export async function sendExplorer(
-  _config: Config,
   request: FastifyRequest,
   reply: FastifyReply,
 ): Promise<FastifyReply> {
@@ -63,7 +61,8 @@ async function renderPage(): Promise<Page> {
   const html = Buffer.from(
     renderGraphiQL({
       title: 'Naru GraphiQL',
-      subscriptionsProtocol: 'WS',
+      // Over a socket it would not send the headers that somebody typed, and so no token.
+      subscriptionsProtocol: 'SSE',
       defaultTabs: EXAMPLES.map((query) => ({ query })),
       // As a comment, so that the page reads the schema before anybody has a token.
       headers: '{\n  // "Authorization": "Bearer paste-a-token-here"\n}',

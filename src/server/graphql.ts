@@ -3,12 +3,13 @@ import { type DocumentNode, type ExecutionResult, GraphQLError } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { Context, Services } from '#context.ts';
 import { DomainError, UnavailableError } from '#lib/errors.ts';
-import type { Engine } from './engine.ts';
+import { type Engine, unknownOperation } from './engine.ts';
 import { sendExplorer, wantsExplorer } from './explorer.ts';
 import { LIMITS } from './limits.ts';
 import { restate } from './mask.ts';
+import { acceptsEvents, acceptsJson, type Parameters, readParameters } from './parameters.ts';
 import { contextOf } from './request.ts';
-import { withErrorAsResult } from './stream.ts';
+import type { EventStreamDoor } from './sse.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
 const GRAPHQL_TYPE = 'application/graphql-response+json; charset=utf-8';
@@ -18,20 +19,16 @@ interface YogaContext {
   readonly naru: Context;
 }
 
-interface Parameters {
-  readonly query: string;
-  readonly operationName?: string | null;
-  readonly variables?: Record<string, unknown> | null;
-}
-
 /**
- * GraphQL over HTTP. A plain JSON query or mutation goes straight to the engine; all else (GET,
- * server-sent events, whatever is malformed) goes through Yoga, which runs it by the same engine.
+ * GraphQL over HTTP. A plain JSON query or mutation goes straight to the engine, and so does what is
+ * answered as an event stream; all else (other GETs, whatever is malformed) goes through Yoga, which
+ * runs it by the same engine.
  */
 export async function registerGraphQL(
   fastify: FastifyInstance,
   app: Services,
   engine: Engine,
+  streams: EventStreamDoor,
 ): Promise<void> {
   const yoga = createYoga<YogaContext>({
     schema: engine.schema,
@@ -50,8 +47,9 @@ export async function registerGraphQL(
 
   await fastify.register(async (scope) => {
     scope.removeContentTypeParser('text/plain');
-    scope.addHook('onRequest', async (_request, reply) => {
+    scope.addHook('onRequest', (_request, reply, done) => {
       reply.header('vary', 'accept');
+      done();
     });
     scope.setErrorHandler((error, request, reply) => sendFailure(error, request, reply));
     scope.route({
@@ -60,12 +58,16 @@ export async function registerGraphQL(
       exposeHeadRoute: false,
       bodyLimit: LIMITS.requestBytes,
       handler: async (request, reply) => {
-        if (wantsExplorer(request)) return sendExplorer(app.config, request, reply);
+        if (wantsExplorer(request)) return sendExplorer(request, reply);
         const naru = await contextOf(app, request);
-        const fast = fastParameters(request);
-        if (fast !== null) {
-          const answer = await answerFast(engine, naru, fast);
-          if (answer !== null) return sendAnswer(request, reply, answer);
+        const parameters = readParameters(request);
+        if (parameters === null) return yoga.handleNodeRequestAndResponse(request, reply, { naru });
+        const asked = readOperation(engine, parameters);
+        if (asked.kind === 'subscription' || wantsOnlyEvents(request)) {
+          return answerByEvents(streams, request, reply, { ...parameters, context: naru, asked });
+        }
+        if (wantsOneAnswer(request)) {
+          return sendAnswer(request, reply, await answerOnce(engine, naru, parameters, asked));
         }
         return yoga.handleNodeRequestAndResponse(request, reply, { naru });
       },
@@ -98,20 +100,11 @@ function useEngine(engine: Engine): Plugin<YogaContext> {
         }),
       );
     },
-    onSubscribe({ setSubscribeFn, args }) {
-      setSubscribeFn(async () => {
-        if (!acceptsEvents(args.contextValue.request.headers.get('accept'))) {
-          return { errors: [notAcceptable()] };
-        }
-        const result = await engine.subscribe({
-          document: args.document,
-          operationName: args.operationName,
-          variables: args.variableValues,
-          context: args.contextValue.naru,
-          transport: 'sse',
-        });
-        return Symbol.asyncIterator in result ? withErrorAsResult(result) : result;
-      });
+    onSubscribe({ setSubscribeFn }) {
+      // Answered before Yoga is asked; and should that ever be missed, not by a second engine.
+      setSubscribeFn(() => ({
+        errors: [refusal('A subscription is answered as an event stream')],
+      }));
     },
     onResultProcess({ result, setResult }) {
       if ('errors' in result && result.errors) {
@@ -130,74 +123,95 @@ function withOurCode(error: GraphQLError): GraphQLError {
   return restate(error, error.message, { ...error.extensions, code: 'INVALID_INPUT' });
 }
 
-function acceptsEvents(accept: string | null): boolean {
-  return accept === null || /text\/event-stream|text\/\*|\*\/\*/.test(accept);
-}
+/** What a request asks to run, or why nothing can. */
+type Asked =
+  | { readonly document: DocumentNode; readonly kind: ReturnType<Engine['kindOf']> }
+  | { readonly errors: readonly GraphQLError[]; readonly kind: null };
 
-function notAcceptable(): GraphQLError {
-  return new GraphQLError('A subscription is answered with text/event-stream: accept it', {
-    extensions: { code: 'INVALID_INPUT', http: { status: 406 } },
-  });
-}
-
-/** The parameters of a well-formed JSON POST that wants one JSON answer; null for everything else. */
-function fastParameters(request: FastifyRequest): Parameters | null {
-  const { body } = request;
-  if (request.method !== 'POST' || typeof body !== 'object' || body === null) return null;
-  if (Array.isArray(body) || !acceptsOneAnswer(request.headers.accept)) return null;
-  const { query, operationName, variables, extensions } = body as Record<string, unknown>;
-  const isObject = (value: unknown) => typeof value === 'object' && !Array.isArray(value);
-  if (typeof query !== 'string') return null;
-  if (operationName != null && typeof operationName !== 'string') return null;
-  if (variables != null && !isObject(variables)) return null;
-  if (extensions != null && !isObject(extensions)) return null;
-  return body as Parameters;
-}
-
-function acceptsOneAnswer(accept: string | undefined): boolean {
-  if (accept === undefined || accept === '*/*') return true;
-  if (accept.includes('text/event-stream') || accept.includes('multipart/')) return false;
-  return /application\/(json|graphql-response\+json)|application\/\*|\*\/\*/.test(accept);
-}
-
-interface Answer {
-  /** 400 where GraphQL over HTTP says so: nothing ran. */
-  readonly isRequestError: boolean;
-  readonly result: ExecutionResult;
-}
-
-/** Null for a subscription, which is no single answer. */
-async function answerFast(
-  engine: Engine,
-  context: Context,
-  parameters: Parameters,
-): Promise<Answer | null> {
-  const { query, operationName, variables } = parameters;
-  let document: DocumentNode;
+function readOperation(engine: Engine, { query, operationName }: Parameters): Asked {
   try {
-    document = engine.parse(query);
+    const document = engine.parse(query);
+    const errors = engine.validate(document);
+    if (errors.length > 0) return { errors, kind: null };
+    return { document, kind: engine.kindOf(document, operationName) };
   } catch (error) {
     if (!(error instanceof GraphQLError)) throw error;
-    return { isRequestError: true, result: { errors: [error] } };
+    return { errors: [error], kind: null };
   }
-  const errors = engine.validate(document);
-  if (errors.length > 0) return { isRequestError: true, result: { errors } };
-  if (engine.kindOf(document, operationName) === 'subscription') return null;
-  const result = await engine.execute({
-    document,
+}
+
+function wantsOneAnswer({ method, headers: { accept } }: FastifyRequest): boolean {
+  const wantsMore = accept?.includes('text/event-stream') || accept?.includes('multipart/');
+  return method === 'POST' && !wantsMore && acceptsJson(accept);
+}
+
+function wantsOnlyEvents({ headers: { accept } }: FastifyRequest): boolean {
+  return acceptsEvents(accept) && !acceptsJson(accept);
+}
+
+async function answerOnce(
+  engine: Engine,
+  context: Context,
+  { operationName, variables }: Parameters,
+  asked: Asked,
+): Promise<ExecutionResult> {
+  if ('errors' in asked) return { errors: asked.errors };
+  const { document } = asked;
+  return engine.execute({ document, operationName, variables, context, transport: 'http' });
+}
+
+function sendAnswer(
+  request: FastifyRequest,
+  reply: FastifyReply,
+  result: ExecutionResult,
+): FastifyReply {
+  const isModern = request.headers.accept?.includes('application/graphql-response+json') ?? false;
+  // 400 where GraphQL over HTTP says so: nothing ran.
+  reply.code(isModern && !('data' in result) ? 400 : 200);
+  reply.header('content-type', isModern ? GRAPHQL_TYPE : JSON_TYPE);
+  return reply.send(JSON.stringify(result));
+}
+
+async function answerByEvents(
+  streams: EventStreamDoor,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  {
     operationName,
     variables,
     context,
-    transport: 'http',
-  });
-  return { isRequestError: !('data' in result), result };
+    asked,
+  }: Omit<Parameters, 'query'> & {
+    readonly context: Context;
+    readonly asked: Asked;
+  },
+): Promise<FastifyReply> {
+  if ('errors' in asked) return refuse(reply, 400, asked.errors);
+  const { document, kind } = asked;
+  if (kind === null) return refuse(reply, 400, [unknownOperation(operationName)]);
+  if (!acceptsEvents(request.headers.accept)) {
+    return refuse(reply, 406, [
+      refusal('A subscription is answered with text/event-stream: accept it'),
+    ]);
+  }
+  if (kind === 'mutation' && request.method === 'GET') {
+    return refuse(reply.header('allow', 'POST'), 405, [refusal('A mutation is sent by POST')]);
+  }
+  await streams.serve(reply, { document, operationName, variables, context });
+  return reply;
 }
 
-function sendAnswer(request: FastifyRequest, reply: FastifyReply, answer: Answer): FastifyReply {
-  const isModern = request.headers.accept?.includes('application/graphql-response+json') ?? false;
-  reply.code(answer.isRequestError && isModern ? 400 : 200);
-  reply.header('content-type', isModern ? GRAPHQL_TYPE : JSON_TYPE);
-  return reply.send(JSON.stringify(answer.result));
+/** Before a stream begins there is a status to say it with. */
+function refuse(
+  reply: FastifyReply,
+  status: number,
+  errors: readonly GraphQLError[],
+): FastifyReply {
+  return reply.code(status).header('content-type', GRAPHQL_TYPE).send(JSON.stringify({ errors }));
+}
+
+function refusal(message: string): GraphQLError {
+  return new GraphQLError(message, { extensions: { code: 'INVALID_INPUT' } });
 }
 
 /** What failed before GraphQL began: a body that is too large or no JSON, credentials, the server itself. */
@@ -207,7 +221,7 @@ function sendFailure(error: unknown, request: FastifyRequest, reply: FastifyRepl
   if (status === 401) reply.header('www-authenticate', 'Bearer');
   if (error instanceof UnavailableError) {
     reply.header('retry-after', error.retryAfterSeconds);
-    request.log.warn({ err: error.cause }, error.message);
+    request.log.warn({ err: error.cause, requestId: request.id }, error.message);
   }
   reply.code(status).header('content-type', isModern ? GRAPHQL_TYPE : JSON_TYPE);
   const extensions = { code, requestId: request.id };
@@ -229,6 +243,6 @@ function describeFailure(error: unknown, request: FastifyRequest) {
   if (status >= 400 && status < 500) {
     return { status, code: 'INVALID_INPUT', message: 'The body is not JSON' };
   }
-  request.log.error({ err: error }, 'A GraphQL request failed');
+  request.log.error({ err: error, requestId: request.id }, 'A GraphQL request failed');
   return { status: 500, code: 'INTERNAL_SERVER_ERROR', message: 'Unexpected error' };
 }

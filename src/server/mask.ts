@@ -1,5 +1,6 @@
 import { GraphQLError } from 'graphql';
 import type { Context } from '#context.ts';
+import { isPrismaAway } from '#database/failure.ts';
 import {
   CursorExpiredError,
   DomainError,
@@ -11,9 +12,10 @@ import {
 /** What a client is told of an error: domain errors as they are, the rest hidden and logged once. */
 export function maskError(error: unknown, ctx: Pick<Context, 'log' | 'requestId'>): GraphQLError {
   const located = error instanceof GraphQLError ? error : null;
-  const cause = causeOf(error);
+  const cause = toDomainError(causeOf(error));
   const path = located?.path;
   if (cause instanceof DomainError) {
+    if (cause.cause !== undefined) ctx.log.warn({ err: cause.cause, path }, cause.message);
     return restate(located, cause.message, { code: cause.code, ...detailsOf(cause) });
   }
   // Raised by GraphQL itself (variables, arguments, page sizes): about what the client sent.
@@ -48,6 +50,12 @@ function causeOf(error: unknown): unknown {
   let current = error;
   while (current instanceof GraphQLError && current.originalError) current = current.originalError;
   return current instanceof GraphQLError ? null : current;
+}
+
+/** The database being away is the client's business however it was met. */
+function toDomainError(cause: unknown): unknown {
+  if (!isPrismaAway(cause)) return cause;
+  return new UnavailableError('PostgreSQL cannot answer now', { cause });
 }
 
 function detailsOf(error: DomainError): Record<string, unknown> {

@@ -7,9 +7,12 @@ import { isPassing } from '#lib/passing-failure.ts';
 /** Throws `UnauthenticatedError` for credentials that do not count; without any the viewer is a guest. */
 export function contextOf(app: Services, request: FastifyRequest): Promise<Context> {
   const { socket } = request.raw;
+  const lastEventId = request.headers['last-event-id'];
   return contextFor(app, request.headers.authorization, {
     requestId: request.id,
     isGone: () => socket.destroyed,
+    // What a browser sends that has received nothing yet is empty.
+    lastEventId: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : null,
   });
 }
 

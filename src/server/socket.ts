@@ -39,8 +39,8 @@ export function serveSocket(
       send: (text) => new Promise((resolve) => socket.send(text, () => resolve())),
       close: (code, reason) => socket.close(code, reason),
       onMessage: (take) =>
-        socket.on('message', (data) => {
-          take(String(data)).catch((error: unknown) => {
+        socket.on('message', (data: Buffer) => {
+          take(data.toString()).catch((error: unknown) => {
             log.error({ err: error }, 'A message of a socket failed');
             closeWith(socket, CLOSE.bug);
           });

@@ -5,6 +5,8 @@ export interface ResultStream {
   next(): Promise<IteratorResult<ExecutionResult, undefined>>;
   return(): Promise<IteratorReturnResult<undefined>>;
   throw(error: unknown): Promise<never>;
+  /** The place of what `next` answered with last; null where its source has none. */
+  readonly cursor: string | null;
   [Symbol.asyncIterator](): ResultStream;
   [Symbol.asyncDispose](): Promise<void>;
 }
@@ -23,6 +25,7 @@ export interface StreamOptions {
 export function createStream(source: AsyncIterator<unknown>, options: StreamOptions): ResultStream {
   const { execute, toError, onEnd } = options;
   let ended = false;
+  let cursor: string | null = null;
   const end = async () => {
     if (ended) return;
     ended = true;
@@ -39,11 +42,16 @@ export function createStream(source: AsyncIterator<unknown>, options: StreamOpti
           await end();
           return over;
         }
-        return { done: false, value: await execute(entry.value) };
+        const value = await execute(entry.value);
+        cursor = cursorOf(entry.value);
+        return { done: false, value };
       } catch (error) {
         await end();
         throw toError(error);
       }
+    },
+    get cursor() {
+      return cursor;
     },
     async return() {
       await end();
@@ -59,21 +67,7 @@ export function createStream(source: AsyncIterator<unknown>, options: StreamOpti
   return stream;
 }
 
-/** For server-sent events, which have no message for an error: it becomes the last result. */
-export function withErrorAsResult(stream: ResultStream): ResultStream {
-  let failed = false;
-  const wrapped: ResultStream = {
-    ...stream,
-    async next() {
-      if (failed) return { done: true, value: undefined };
-      try {
-        return await stream.next();
-      } catch (error) {
-        failed = true;
-        return { done: false, value: { errors: [error as GraphQLError] } };
-      }
-    },
-    [Symbol.asyncIterator]: () => wrapped,
-  };
-  return wrapped;
+function cursorOf(entry: unknown): string | null {
+  const isPlaced = typeof entry === 'object' && entry !== null && 'cursor' in entry;
+  return isPlaced && typeof entry.cursor === 'string' ? entry.cursor : null;
 }

@@ -97,7 +97,9 @@ describe.skipIf(!requireChromium())('in a browser', () => {
     expect(await result.innerText()).toContain('octocat/Hello.World');
     await screenshot('query');
 
-    await tab('LiveWebhooks').click();
+    // By keyboard: tabs that still slide into place take a click for the start of a drag.
+    await tab('LiveWebhooks').press('Enter');
+    await page.locator('[role=tab][aria-selected=true]', { hasText: 'LiveWebhooks' }).waitFor();
     await typeHeaders(token);
     await run.click();
     await until(async () => naru.app.webhookFeed.size === 1);
@@ -128,6 +130,5 @@ describe.skipIf(!requireChromium())('in a browser', () => {
     const folder = testFolder();
     mkdirSync(folder, { recursive: true });
     await page.screenshot({ path: path.join(folder, `graphiql-${name}.png`) });
-    await page.screenshot({ path: "/tmp/graphiql.png" });
   }
 });

@@ -178,8 +178,8 @@ export function openBareSocket(url: string, protocol = 'graphql-transport-ws'): 
   const wakeAll = () => {
     for (const wake of [...waiting]) wake();
   };
-  ws.on('message', (data) => {
-    frames.push(JSON.parse(String(data)) as Frame);
+  ws.on('message', (data: Buffer) => {
+    frames.push(JSON.parse(data.toString()) as Frame);
     wakeAll();
   });
   ws.on('error', () => {});
@@ -234,7 +234,7 @@ export async function openSocket(url: string, token: string | null): Promise<Soc
 export async function until(condition: () => boolean | Promise<boolean>): Promise<void> {
   const deadline = performance.now() + 10_000;
   while (!(await condition())) {
-    if (performance.now() > deadline) throw new Error(`Never came true: ${condition}`);
+    if (performance.now() > deadline) throw new Error(`Never came true: ${condition.toString()}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

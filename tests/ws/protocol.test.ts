@@ -61,7 +61,9 @@ describe('the ways in', () => {
       headers: { authorization: `Bearer ${token}` },
     });
     await new Promise((resolve) => ws.once('open', resolve));
-    const answer = new Promise((resolve) => ws.once('message', (data) => resolve(String(data))));
+    const answer = new Promise((resolve) =>
+      ws.once('message', (data: Buffer) => resolve(data.toString())),
+    );
     ws.send('{"type":"connection_init"}');
     expect(await answer).toBe('{"type":"connection_ack"}');
     ws.close();

@@ -100,6 +100,11 @@ export type WebhookMessage = Prisma.WebhookMessageModel
  */
 export type WebhookBody = Prisma.WebhookBodyModel
 /**
+ * Model WebhookClaimedBody
+ * A body that is too large for an entry of the bus, until its entry is projected.
+ */
+export type WebhookClaimedBody = Prisma.WebhookClaimedBodyModel
+/**
  * Model WebhookPrunedMessage
  * Ids of messages that retention removed within 72 hours of their arrival, so that a redelivery is
  * still known.

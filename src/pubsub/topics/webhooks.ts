@@ -7,7 +7,7 @@ const header = z.object({ name: z.string(), value: z.string() });
 
 /**
  * One entry a webhook that came in; key: the source's path; id: the message's id; attachment: the raw
- * body. It is the log that ingress answers from; readers follow its projection.
+ * body, unless it is too large for the bus and `bodyIn` says that PostgreSQL keeps it. It is the log that ingress answers from; readers follow its projection.
  */
 export const webhookReceived = defineTopic({
   name: 'webhooks.received',
@@ -22,6 +22,7 @@ export const webhookReceived = defineTopic({
     contentType: z.string().nullable(),
     deliveryId: z.string().nullable(),
     receivedAt: z.iso.datetime(),
+    bodyIn: z.enum(['entry', 'database']).optional(),
   }),
   retainMs: 7 * DAY_MS,
   retainBytesMax: 4 * 2 ** 30,

@@ -26,7 +26,7 @@ export async function packBody(body: Uint8Array): Promise<StoredBody> {
   return data.byteLength < body.byteLength ? { compressed: true, data } : plain;
 }
 
-async function unpackBody({ compressed, data }: StoredBody): Promise<Uint8Array> {
+export async function unpackBody({ compressed, data }: StoredBody): Promise<Uint8Array> {
   return compressed ? decompress(data) : data;
 }
 

@@ -5,6 +5,7 @@ import { mediaTypeOf } from '#lib/body-text.ts';
 import {
   InvalidInputError,
   NotFoundError,
+  PayloadTooLargeError,
   RateLimitedError,
   UnauthenticatedError,
   UnavailableError,
@@ -14,6 +15,7 @@ import { derivedId, newId } from '#lib/ids.ts';
 import { redactHeaders } from '#lib/redact-headers.ts';
 import { webhookReceived } from '#pubsub/topics/webhooks.ts';
 import { takeDailyBytes } from '#redis/byte-quota.ts';
+import { claimBody } from './claimed-body.ts';
 import { PROVIDERS } from './providers/table.ts';
 import type { Source } from './source.ts';
 
@@ -142,10 +144,15 @@ async function publish(
     deliveryId,
     receivedAt: webhook.receivedAt.toISOString(),
   };
-  await app.bus.publish(webhookReceived, source?.path ?? '', payload, {
-    id,
-    attachment: webhook.body,
-  });
+  const key = source?.path ?? '';
+  try {
+    await app.bus.publish(webhookReceived, key, payload, { id, attachment: webhook.body });
+  } catch (error) {
+    if (!(error instanceof PayloadTooLargeError)) throw error;
+    // Within what ingress takes and above what the bus takes: the entry only says where the body is.
+    await claimBody(app, id, webhook.body);
+    await app.bus.publish(webhookReceived, key, { ...payload, bodyIn: 'database' }, { id });
+  }
 }
 
 function segmentsOf(path: string): string[] {

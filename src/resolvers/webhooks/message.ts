@@ -1,6 +1,7 @@
 import type { Context } from '#context.ts';
 import { judgePlace } from '#feeds/cursor.ts';
 import { type FollowStream, follow } from '#feeds/follow.ts';
+import { placeToResume } from '#feeds/resume.ts';
 import type { WebhookMessage } from '#generated/prisma/client.ts';
 import { decodeUtf8, parsePayload } from '#lib/body-text.ts';
 import { type PageArguments, parsePage } from '#lib/page.ts';
@@ -118,7 +119,7 @@ export async function watchMessages(
   requireViewer(ctx);
   assertFilter(input.filter);
   return follow(ctx.webhookFeed, WEBHOOK_FEED_KEY, {
-    after: input.after,
+    after: placeToResume(ctx, input.after),
     accept: async (item) =>
       matchesFilter(item, input.filter) && (await canReadMessage(await ctx.refresh(), item)),
   });

@@ -6,7 +6,8 @@ import { isPassing } from '#lib/passing-failure.ts';
 import { transact } from '#outbox.ts';
 import type { Entry } from '#pubsub/bus.ts';
 import { type WebhookReceived, webhookStored } from '#pubsub/topics/webhooks.ts';
-import { packBody, type StoredBody } from './body.ts';
+import { packBody, type StoredBody, unpackBody } from './body.ts';
+import { findClaimedBody, releaseClaimedBodies } from './claimed-body.ts';
 import { WEBHOOK_FEED, WEBHOOK_FEED_KEY } from './feed.ts';
 import { takeLaneSequences } from './lane.ts';
 import { NO_FIELDS, type WebhookFields } from './providers/provider.ts';
@@ -28,31 +29,65 @@ export async function projectWebhooks(
   app: Services,
   batch: readonly Entry<WebhookReceived>[],
 ): Promise<void> {
-  const prepared = await Promise.all(batch.map((entry) => prepare(app, entry)));
+  for (const part of boundBytes(batch)) {
+    await projectPart(app, part).catch((error: unknown) => {
+      // Of the world and not of these messages: it must not use up their attempts.
+      if (!isPassing(error)) throw error;
+      throw new UnavailableError('PostgreSQL cannot take webhooks now', { cause: error });
+    });
+  }
+}
+
+/** The bus bounds the bytes of what it hands over, and knows nothing of bodies that are elsewhere. */
+function boundBytes(batch: readonly Entry<WebhookReceived>[]): Entry<WebhookReceived>[][] {
+  const parts: Entry<WebhookReceived>[][] = [];
+  let last: Entry<WebhookReceived>[] | undefined;
+  for (const entry of batch) {
+    const isAlone = entry.payload.bodyIn === 'database';
+    if (last === undefined || isAlone) parts.push([entry]);
+    else last.push(entry);
+    last = isAlone ? undefined : parts.at(-1);
+  }
+  return parts;
+}
+
+async function projectPart(app: Services, batch: readonly Entry<WebhookReceived>[]): Promise<void> {
+  const found = await Promise.all(batch.map((entry) => prepare(app, entry)));
+  const prepared = found.filter((one) => one !== null);
   const head = await transact(app, async (sql, announce) => {
     const stored = await store(sql, prepared);
+    await releaseClaimedBodies(sql, idsOfClaimed(batch));
     if (stored === null) return null;
     await announce(webhookStored, WEBHOOK_FEED_KEY, { position: stored.toString() });
     return stored;
-  }).catch((error: unknown) => {
-    // Of the world and not of these messages: it must not use up their attempts.
-    if (!isPassing(error)) throw error;
-    throw new UnavailableError('PostgreSQL cannot take webhooks now', { cause: error });
   });
   if (head === null) return;
   const newest = Math.max(...prepared.map(({ received }) => Date.parse(received.receivedAt)));
   app.metrics.webhookProjectionLagSeconds.set(Math.max(0, (Date.now() - newest) / 1000));
 }
 
-async function prepare(app: Services, entry: Entry<WebhookReceived>): Promise<Prepared> {
+function idsOfClaimed(batch: readonly Entry<WebhookReceived>[]): string[] {
+  return batch.flatMap(({ payload }) => (payload.bodyIn === 'database' ? payload.messageId : []));
+}
+
+/** Null for a message whose body has been moved already: it is stored, by this node or another. */
+async function prepare(app: Services, entry: Entry<WebhookReceived>): Promise<Prepared | null> {
   const received = entry.payload;
-  const raw = entry.attachment ?? new Uint8Array();
-  return {
-    received,
-    fields: readFields(app, received, raw),
-    body: await packBody(raw),
-    byteSize: raw.byteLength,
-  };
+  let body: StoredBody;
+  let raw: Uint8Array;
+  if (received.bodyIn === 'database') {
+    const claimed = await findClaimedBody(app.database, received.messageId);
+    if (claimed === null) {
+      if ((await findKnown(app.database, [received.messageId])).size > 0) return null;
+      throw new Error('The body that this entry names is not there');
+    }
+    body = claimed;
+    raw = await unpackBody(claimed);
+  } else {
+    raw = entry.attachment ?? new Uint8Array();
+    body = await packBody(raw);
+  }
+  return { received, fields: readFields(app, received, raw), body, byteSize: raw.byteLength };
 }
 
 /** A message whose fields cannot be read is kept without them: it must not hold up what follows. */
@@ -151,14 +186,19 @@ const INSERT_MESSAGES = `
 
 async function withoutKnown(sql: Sql, batch: readonly Prepared[]): Promise<Prepared[]> {
   const byId = new Map(batch.map((prepared) => [prepared.received.messageId, prepared]));
+  for (const id of await findKnown(sql, [...byId.keys()])) byId.delete(id);
+  return [...byId.values()];
+}
+
+/** Which of these messages are stored, or were within the time for which redeliveries are known. */
+async function findKnown(sql: Sql, ids: readonly string[]): Promise<Set<string>> {
   const known = await sql.query<{ id: string }>(
     `SELECT id FROM webhook_message WHERE id = ANY($1)
      UNION ALL SELECT id FROM webhook_pruned_message WHERE id = ANY($1)`,
-    [[...byId.keys()]],
+    [ids],
     'find-known-webhooks',
   );
-  for (const { id } of known) byId.delete(id);
-  return [...byId.values()];
+  return new Set(known.map(({ id }) => id));
 }
 
 /** A source may have been deleted since; its messages are kept without it. */

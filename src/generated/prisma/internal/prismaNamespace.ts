@@ -413,6 +413,7 @@ export const ModelName = {
   WebhookRepository: 'WebhookRepository',
   WebhookMessage: 'WebhookMessage',
   WebhookBody: 'WebhookBody',
+  WebhookClaimedBody: 'WebhookClaimedBody',
   WebhookPrunedMessage: 'WebhookPrunedMessage'
 } as const
 
@@ -429,7 +430,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "busTopic" | "busEntry" | "busConsumer" | "busFailure" | "feed" | "webhookLane" | "webhookInboxFloor" | "webhookDelivery" | "outboxEntry" | "user" | "personalAccessToken" | "webhookSource" | "webhookSourceGrant" | "webhookRepository" | "webhookMessage" | "webhookBody" | "webhookPrunedMessage"
+    modelProps: "busTopic" | "busEntry" | "busConsumer" | "busFailure" | "feed" | "webhookLane" | "webhookInboxFloor" | "webhookDelivery" | "outboxEntry" | "user" | "personalAccessToken" | "webhookSource" | "webhookSourceGrant" | "webhookRepository" | "webhookMessage" | "webhookBody" | "webhookClaimedBody" | "webhookPrunedMessage"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -1617,6 +1618,80 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    WebhookClaimedBody: {
+      payload: Prisma.$WebhookClaimedBodyPayload<ExtArgs>
+      fields: Prisma.WebhookClaimedBodyFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.WebhookClaimedBodyFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookClaimedBodyPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.WebhookClaimedBodyFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookClaimedBodyPayload>
+        }
+        findFirst: {
+          args: Prisma.WebhookClaimedBodyFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookClaimedBodyPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.WebhookClaimedBodyFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookClaimedBodyPayload>
+        }
+        findMany: {
+          args: Prisma.WebhookClaimedBodyFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookClaimedBodyPayload>[]
+        }
+        create: {
+          args: Prisma.WebhookClaimedBodyCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookClaimedBodyPayload>
+        }
+        createMany: {
+          args: Prisma.WebhookClaimedBodyCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.WebhookClaimedBodyCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookClaimedBodyPayload>[]
+        }
+        delete: {
+          args: Prisma.WebhookClaimedBodyDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookClaimedBodyPayload>
+        }
+        update: {
+          args: Prisma.WebhookClaimedBodyUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookClaimedBodyPayload>
+        }
+        deleteMany: {
+          args: Prisma.WebhookClaimedBodyDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.WebhookClaimedBodyUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.WebhookClaimedBodyUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookClaimedBodyPayload>[]
+        }
+        upsert: {
+          args: Prisma.WebhookClaimedBodyUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookClaimedBodyPayload>
+        }
+        aggregate: {
+          args: Prisma.WebhookClaimedBodyAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateWebhookClaimedBody>
+        }
+        groupBy: {
+          args: Prisma.WebhookClaimedBodyGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookClaimedBodyGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.WebhookClaimedBodyCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookClaimedBodyCountAggregateOutputType> | number
+        }
+      }
+    }
     WebhookPrunedMessage: {
       payload: Prisma.$WebhookPrunedMessagePayload<ExtArgs>
       fields: Prisma.WebhookPrunedMessageFieldRefs
@@ -1940,6 +2015,16 @@ export const WebhookBodyScalarFieldEnum = {
 } as const
 
 export type WebhookBodyScalarFieldEnum = (typeof WebhookBodyScalarFieldEnum)[keyof typeof WebhookBodyScalarFieldEnum]
+
+
+export const WebhookClaimedBodyScalarFieldEnum = {
+  id: 'id',
+  compressed: 'compressed',
+  data: 'data',
+  createdAt: 'createdAt'
+} as const
+
+export type WebhookClaimedBodyScalarFieldEnum = (typeof WebhookClaimedBodyScalarFieldEnum)[keyof typeof WebhookClaimedBodyScalarFieldEnum]
 
 
 export const WebhookPrunedMessageScalarFieldEnum = {
@@ -2323,6 +2408,7 @@ export type GlobalOmitConfig = {
   webhookRepository?: Prisma.WebhookRepositoryOmit
   webhookMessage?: Prisma.WebhookMessageOmit
   webhookBody?: Prisma.WebhookBodyOmit
+  webhookClaimedBody?: Prisma.WebhookClaimedBodyOmit
   webhookPrunedMessage?: Prisma.WebhookPrunedMessageOmit
 }
 

@@ -67,6 +67,7 @@ export const ModelName = {
   WebhookRepository: 'WebhookRepository',
   WebhookMessage: 'WebhookMessage',
   WebhookBody: 'WebhookBody',
+  WebhookClaimedBody: 'WebhookClaimedBody',
   WebhookPrunedMessage: 'WebhookPrunedMessage'
 } as const
 
@@ -296,6 +297,16 @@ export const WebhookBodyScalarFieldEnum = {
 } as const
 
 export type WebhookBodyScalarFieldEnum = (typeof WebhookBodyScalarFieldEnum)[keyof typeof WebhookBodyScalarFieldEnum]
+
+
+export const WebhookClaimedBodyScalarFieldEnum = {
+  id: 'id',
+  compressed: 'compressed',
+  data: 'data',
+  createdAt: 'createdAt'
+} as const
+
+export type WebhookClaimedBodyScalarFieldEnum = (typeof WebhookClaimedBodyScalarFieldEnum)[keyof typeof WebhookClaimedBodyScalarFieldEnum]
 
 
 export const WebhookPrunedMessageScalarFieldEnum = {

@@ -1,9 +1,9 @@
 import type { Context } from '#context.ts';
 import type { Sql } from '#database/client.ts';
-import { InvalidInputError } from '#lib/errors.ts';
 import { requireViewer } from '#resolvers/users/access.ts';
 import { WEBHOOK_FEED_KEY } from '#resolvers/webhooks/feed.ts';
-import { assertFilter, type WebhookFilter } from '#resolvers/webhooks/filter.ts';
+import type { WebhookFilter } from '#resolvers/webhooks/filter.ts';
+import { assertInputFilter, assertWithin, LEASE_SECONDS_MAX } from './input.ts';
 import {
   ATTEMPTS_MAX,
   advanceFloors,
@@ -11,15 +11,16 @@ import {
   filterValues,
   GRANTED,
   lockInbox,
+  NOW,
 } from './sql.ts';
 
 export const PULL_LIMIT_MAX = 100;
 export const PULL_BYTES_MAX = 32 * 2 ** 20;
-export const LEASE_SECONDS_MAX = 12 * 3_600;
 export const WAIT_SECONDS_MAX = 20;
 /** Leases of one user in one repository at once: a stuck repository fills up alone. */
 export const IN_FLIGHT_MAX = 1_000;
 const LOOK_MS = 1_000;
+const NOTHING: Pulled = { deliveries: [], hasMore: false };
 
 export interface Delivery {
   readonly receipt: string;
@@ -43,23 +44,25 @@ export interface PullInput {
 /**
  * Leases the oldest pending messages to the viewer: nobody else who pulls for this account gets them
  * until the lease ends. With nothing pending it waits up to `waitSeconds`. Messages come in the feed's
- * order, those whose lease ran out or that were handed back among them. Throws `InvalidInputError`.
+ * order, those whose lease ran out or that were handed back among them. Throws `InvalidInputError`, and
+ * `UnauthenticatedError` when the token ends during the wait.
  */
 export async function pullMessages(ctx: Context, input: PullInput): Promise<Pulled> {
-  const viewer = requireViewer(ctx);
+  const { userId } = requireViewer(ctx);
   assertPull(input);
   const deadline = performance.now() + input.waitSeconds * 1_000;
   // Watched before the first look: what arrives while we look then ends the wait at once.
   const watch = input.waitSeconds > 0 ? await ctx.webhookFeed.watch(WEBHOOK_FEED_KEY) : null;
   try {
     for (;;) {
-      const pulled = await ctx.database.transaction((sql) => lease(sql, ctx, viewer.userId, input));
+      const pulled = await ctx.database.transaction((sql) => lease(sql, ctx, userId, input));
       const leftMs = deadline - performance.now();
       if (pulled.deliveries.length > 0 || watch === null || leftMs <= 0) return pulled;
       // At the latest each second, since leases end without any news.
       await watch.changed(Math.min(LOOK_MS, leftMs));
-      // Nothing is leased to a client that has left.
-      if (ctx.isGone()) return pulled;
+      if (ctx.isGone()) return NOTHING;
+      // A token that was revoked during the wait gets nothing of what came after.
+      await ctx.refresh();
     }
   } finally {
     watch?.stop();
@@ -67,58 +70,61 @@ export async function pullMessages(ctx: Context, input: PullInput): Promise<Pull
 }
 
 function assertPull({ limit, leaseSeconds, waitSeconds, filter }: PullInput): void {
-  const assertWithin = (name: string, value: number, minimum: number, maximum: number) => {
-    if (value >= minimum && value <= maximum) return;
-    throw new InvalidInputError(`Must be ${minimum} to ${maximum}`, `input.${name}`);
-  };
   assertWithin('limit', limit, 1, PULL_LIMIT_MAX);
   assertWithin('leaseSeconds', leaseSeconds, 1, LEASE_SECONDS_MAX);
   assertWithin('waitSeconds', waitSeconds, 0, WAIT_SECONDS_MAX);
-  assertFilter(filter);
+  assertInputFilter(filter);
 }
 
 // Leases that ran out for the last time are dead before anything is chosen.
 const BURY = `
   UPDATE webhook_delivery SET state = 'DEAD', updated_at = naru_now(),
     reason = coalesce(reason, 'Its lease ran out ' || attempt || ' times')
-  WHERE user_id = $1 AND state = 'LEASED' AND due_at <= naru_now() AND attempt >= $2
+  WHERE user_id = $1 AND state = 'LEASED' AND due_at <= ${NOW} AND attempt >= $2
   RETURNING lane_id`;
 
+/** The first messages of lane `s` that were never handed out to the user. */
+function freshOf(limit: string): string {
+  return `
+    SELECT m.id, m.lane_id, m.lane_sequence, m.position, m.byte_size FROM webhook_message m
+    WHERE m.lane_id = s.id AND m.lane_sequence > s.floor
+      AND NOT EXISTS (
+        SELECT 1 FROM webhook_delivery d WHERE d.user_id = $1 AND d.message_id = m.id
+      )
+      AND ${filterCondition(6)}
+    ORDER BY m.lane_sequence LIMIT ${limit}`;
+}
+
+// The oldest of all lanes lie in the lanes whose first fresh message is among the oldest, so `head`
+// leaves out the rest before any lane is read further than its first: a user may have thousands.
 const LEASE = `
-  WITH ${GRANTED}, lane AS (
-    SELECT l.id, l.source_id, greatest(coalesce(f.floor, 0), l.pruned_sequence) AS floor,
-           $4 - held.count AS room
+  WITH ${GRANTED}, held AS (
+    SELECT d.lane_id, count(*) AS count FROM webhook_delivery d
+    WHERE d.user_id = $1 AND d.state = 'LEASED' AND d.due_at > ${NOW} GROUP BY d.lane_id
+  ), lane AS (
+    SELECT l.id, s.path, greatest(coalesce(f.floor, 0), l.pruned_sequence) AS floor,
+           $4 - coalesce(held.count, 0) AS room
     FROM webhook_lane l
     JOIN granted g ON g.source_id = l.source_id
     JOIN webhook_source s ON s.id = l.source_id
     LEFT JOIN webhook_inbox_floor f ON f.user_id = $1 AND f.lane_id = l.id
-    CROSS JOIN LATERAL (
-      SELECT count(*) FROM webhook_delivery d
-      WHERE d.user_id = $1 AND d.lane_id = l.id AND d.state = 'LEASED' AND d.due_at > naru_now()
-    ) held
-    WHERE ($6::text[] IS NULL OR s.path = ANY($6))
+    LEFT JOIN held ON held.lane_id = l.id
+    WHERE coalesce(held.count, 0) < $4 AND l.last_sequence > l.pruned_sequence
+      AND ($6::text[] IS NULL OR s.path = ANY($6))
       AND ($7::uuid[] IS NULL OR l.repository_id = ANY($7))
+  ), head AS (
+    SELECT s.*
+    FROM lane s CROSS JOIN LATERAL (${freshOf('1')}) m
+    ORDER BY m.position LIMIT $3 + 1
   ), candidate AS (
-    SELECT m.id, m.lane_id, m.lane_sequence, m.position, m.byte_size, d.attempt, lane.room
-    FROM lane
-    JOIN webhook_delivery d ON d.user_id = $1 AND d.lane_id = lane.id
-      AND d.state IN ('WAITING', 'LEASED') AND d.due_at <= naru_now()
+    SELECT m.id, m.lane_id, m.lane_sequence, m.position, m.byte_size, d.attempt, s.room
+    FROM lane s
+    JOIN webhook_delivery d ON d.user_id = $1 AND d.lane_id = s.id
+      AND d.state IN ('WAITING', 'LEASED') AND d.due_at <= ${NOW}
     JOIN webhook_message m ON m.id = d.message_id
-    JOIN webhook_source s ON s.id = m.source_id
     WHERE ${filterCondition(6)}
     UNION ALL
-    SELECT m.id, m.lane_id, m.lane_sequence, m.position, m.byte_size, 0, lane.room
-    FROM lane
-    JOIN webhook_source s ON s.id = lane.source_id
-    CROSS JOIN LATERAL (
-      SELECT m.* FROM webhook_message m
-      WHERE m.lane_id = lane.id AND m.lane_sequence > lane.floor
-        AND NOT EXISTS (
-          SELECT 1 FROM webhook_delivery d WHERE d.user_id = $1 AND d.message_id = m.id
-        )
-        AND ${filterCondition(6)}
-      ORDER BY m.lane_sequence LIMIT $3 + 1
-    ) m
+    SELECT m.*, 0, s.room FROM head s CROSS JOIN LATERAL (${freshOf('$3 + 1')}) m
   ), fitting AS (
     SELECT *, row_number() OVER (PARTITION BY lane_id ORDER BY position) AS nth FROM candidate
   ), ordered AS (
@@ -131,11 +137,11 @@ const LEASE = `
     INSERT INTO webhook_delivery AS d
       (user_id, message_id, lane_id, sequence, state, attempt, lease, due_at)
     SELECT $1, id, lane_id, lane_sequence, 'LEASED', attempt + 1, nextval('webhook_lease_seq'),
-           naru_now() + make_interval(secs => $2)
+           ${NOW} + make_interval(secs => $2)
     FROM chosen
     ON CONFLICT (user_id, message_id) DO UPDATE SET
       state = 'LEASED', attempt = excluded.attempt, lease = excluded.lease,
-      due_at = excluded.due_at, updated_at = naru_now()
+      due_at = excluded.due_at, updated_at = ${NOW}
     RETURNING d.message_id, d.attempt, d.lease, d.due_at
   )
   SELECT leased.*, (SELECT count(*) FROM ordered) > (SELECT count(*) FROM chosen) AS has_more
@@ -143,6 +149,8 @@ const LEASE = `
 
 async function lease(sql: Sql, ctx: Context, userId: string, input: PullInput): Promise<Pulled> {
   await lockInbox(sql, userId);
+  // Nothing is leased to a client that left while it waited, here or for its turn.
+  if (ctx.isGone()) return NOTHING;
   const buried = await sql.query<{ lane_id: string }>(BURY, [userId, ATTEMPTS_MAX], 'bury');
   await advanceFloors(
     sql,

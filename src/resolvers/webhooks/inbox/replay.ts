@@ -1,8 +1,7 @@
 import type { Context } from '#context.ts';
-import { InvalidInputError } from '#lib/errors.ts';
 import { requireViewer } from '#resolvers/users/access.ts';
-import { assertFilter, type WebhookFilter } from '#resolvers/webhooks/filter.ts';
-import { SETTLE_MAX } from './settle.ts';
+import type { WebhookFilter } from '#resolvers/webhooks/filter.ts';
+import { assertCount, assertInputFilter } from './input.ts';
 import {
   ATTEMPTS_MAX,
   filterCondition,
@@ -55,10 +54,8 @@ const REPLAY = `
 export async function replayMessages(ctx: Context, input: ReplayInput): Promise<Replayed> {
   const { userId } = requireViewer(ctx);
   const { filter, messageIds } = input;
-  assertFilter(filter);
-  if (messageIds !== null && !(messageIds.length >= 1 && messageIds.length <= SETTLE_MAX)) {
-    throw new InvalidInputError(`Give 1 to ${SETTLE_MAX}`, 'input.messageIds');
-  }
+  assertInputFilter(filter);
+  if (messageIds !== null) assertCount('messageIds', messageIds);
   const rows = await ctx.database.transaction(async (sql) => {
     await lockInbox(sql, userId);
     return sql.query<{ message_id: string }>(

@@ -2,11 +2,11 @@ import type { Context } from '#context.ts';
 import type { Sql } from '#database/client.ts';
 import { InvalidInputError } from '#lib/errors.ts';
 import { requireViewer } from '#resolvers/users/access.ts';
-import { type Delivery, LEASE_SECONDS_MAX } from './pull.ts';
+import { assertCount, assertWithin, LEASE_SECONDS_MAX } from './input.ts';
+import type { Delivery } from './pull.ts';
 import type { Lease } from './receipt.ts';
-import { ATTEMPTS_MAX, advanceFloors, GRANTED, lockInbox } from './sql.ts';
+import { ATTEMPTS_MAX, advanceFloors, GRANTED, lockInbox, NOW } from './sql.ts';
 
-export const SETTLE_MAX = 1_000;
 export const REASON_LENGTH_MAX = 1_000;
 
 /** Why one receipt or id of a call did nothing. The others of the call are not affected. */
@@ -33,14 +33,14 @@ export interface Settled {
 /** A lease that counts at this moment, of a message that the user may still see. */
 const HELD = `
   d.user_id = $1 AND d.message_id = held.message_id AND d.lease = held.lease
-  AND d.state = 'LEASED' AND d.due_at > naru_now()
+  AND d.state = 'LEASED' AND d.due_at > ${NOW}
   AND m.id = d.message_id AND m.source_id IN (SELECT source_id FROM granted)`;
 
 const ACKNOWLEDGE = `
   WITH ${GRANTED}
   UPDATE webhook_delivery d SET state = 'ACKNOWLEDGED', updated_at = naru_now()
   FROM unnest($2::uuid[], $3::bigint[]) AS held(message_id, lease), webhook_message m
-  WHERE ${HELD} RETURNING d.message_id, d.lane_id`;
+  WHERE ${HELD} RETURNING d.message_id, d.lane_id, held.lease AS held`;
 
 /** Settles what the receipts hold, each by itself: done for good, or refused with the reason. */
 export async function ackReceipts(ctx: Context, receipts: readonly string[]): Promise<Settled> {
@@ -55,7 +55,7 @@ const HAND_BACK = `
     state = CASE WHEN d.attempt >= $5 THEN 'DEAD' ELSE 'WAITING' END::delivery_state,
     due_at = naru_now() + make_interval(secs => $4), reason = coalesce($6, d.reason)
   FROM unnest($2::uuid[], $3::bigint[]) AS held(message_id, lease), webhook_message m
-  WHERE ${HELD} RETURNING d.message_id, d.lane_id`;
+  WHERE ${HELD} RETURNING d.message_id, d.lane_id, held.lease AS held`;
 
 /**
  * Hands messages back before their leases end: pending again after `delaySeconds`, or dead where it
@@ -70,15 +70,8 @@ export async function nackReceipts(
   },
 ): Promise<Settled> {
   const { receipts, delaySeconds, reason } = input;
-  if (!(delaySeconds >= 0 && delaySeconds <= LEASE_SECONDS_MAX)) {
-    throw new InvalidInputError(`Must be 0 to ${LEASE_SECONDS_MAX}`, 'input.delaySeconds');
-  }
-  if (reason !== null && (reason.length > REASON_LENGTH_MAX || reason.includes('\u0000'))) {
-    throw new InvalidInputError(
-      `A reason has at most ${REASON_LENGTH_MAX} characters`,
-      'input.reason',
-    );
-  }
+  assertWithin('delaySeconds', delaySeconds, 0, LEASE_SECONDS_MAX);
+  assertReason(reason);
   return settleReceipts(ctx, receipts, (sql, userId, leases) =>
     sql.query(
       HAND_BACK,
@@ -93,7 +86,7 @@ const EXTEND = `
   UPDATE webhook_delivery d SET lease = nextval('webhook_lease_seq'), updated_at = naru_now(),
     due_at = naru_now() + make_interval(secs => $4)
   FROM unnest($2::uuid[], $3::bigint[]) AS held(message_id, lease), webhook_message m
-  WHERE ${HELD} RETURNING d.message_id, d.lane_id, d.lease, d.attempt, d.due_at`;
+  WHERE ${HELD} RETURNING d.message_id, d.lane_id, held.lease AS held, d.lease, d.attempt, d.due_at`;
 
 export interface Extended {
   readonly deliveries: readonly Delivery[];
@@ -107,12 +100,10 @@ export async function extendLeases(
 ): Promise<Extended> {
   const { userId } = requireViewer(ctx);
   const { receipts, leaseSeconds } = input;
-  if (!(leaseSeconds >= 1 && leaseSeconds <= LEASE_SECONDS_MAX)) {
-    throw new InvalidInputError(`Must be 1 to ${LEASE_SECONDS_MAX}`, 'input.leaseSeconds');
-  }
+  assertWithin('leaseSeconds', leaseSeconds, 1, LEASE_SECONDS_MAX);
   const deliveries: Delivery[] = [];
   const { refused } = await settleReceipts(ctx, receipts, async (sql, _userId, leases) => {
-    const rows = await sql.query<SettledRow & { lease: string; attempt: number; due_at: Date }>(
+    const rows = await sql.query<ReleasedRow & { lease: string; attempt: number; due_at: Date }>(
       EXTEND,
       [userId, ...columns(leases), leaseSeconds],
       'extend-webhooks',
@@ -147,7 +138,7 @@ const ACKNOWLEDGE_IDS = `
 /** Settles messages whether leased or not: what a person does who has read them. Twice is once. */
 export async function ackMessages(ctx: Context, messageIds: readonly string[]): Promise<Settled> {
   const { userId } = requireViewer(ctx);
-  assertCount(messageIds, 'input.messageIds');
+  assertCount('messageIds', messageIds);
   const rows = await ctx.database.transaction(async (sql) => {
     await lockInbox(sql, userId);
     const settled = await sql.query<SettledRow>(ACKNOWLEDGE_IDS, [userId, messageIds], 'ack-by-id');
@@ -170,7 +161,12 @@ interface SettledRow {
   readonly lane_id: string;
 }
 
-type Settle = (sql: Sql, userId: string, leases: readonly Lease[]) => Promise<SettledRow[]>;
+/** With the number of the lease that was held before. */
+interface ReleasedRow extends SettledRow {
+  readonly held: string;
+}
+
+type Settle = (sql: Sql, userId: string, leases: readonly Lease[]) => Promise<ReleasedRow[]>;
 
 async function settleReceipts(
   ctx: Context,
@@ -178,39 +174,44 @@ async function settleReceipts(
   settle: Settle,
 ): Promise<Settled> {
   const { userId } = requireViewer(ctx);
-  assertCount(receipts, 'input.receipts');
+  assertCount('receipts', receipts);
   const decoded = receipts.map((receipt) => ({ receipt, lease: ctx.receipts.decode(receipt) }));
   const own = decoded.flatMap(({ lease }) => (lease?.userId === userId ? lease : []));
   const { done, rest } = await ctx.database.transaction(async (sql) => {
     await lockInbox(sql, userId);
-    const settled = await settle(sql, userId, own);
+    const released = await settle(sql, userId, own);
     await advanceFloors(
       sql,
       userId,
-      settled.map(({ lane_id }) => lane_id),
+      released.map(({ lane_id }) => lane_id),
     );
-    const ids = new Set(settled.map(({ message_id }) => message_id));
-    const others = own.filter(({ messageId }) => !ids.has(messageId));
-    return { done: ids, rest: await describeRest(sql, userId, others) };
+    // By lease and not by message: of two receipts of one message at most one can count.
+    const leases = new Set(released.map((row) => `${row.message_id} ${row.held}`));
+    const isRefused = leases.size < decoded.length;
+    return { done: leases, rest: await describe(sql, userId, isRefused ? own : []) };
   });
 
-  const messageIds = new Set<string>();
+  const messageIds: string[] = [];
   const refused: Refusal[] = [];
   for (const { receipt, lease } of decoded) {
     const messageId = lease?.userId === userId ? lease.messageId : null;
-    const isDone = messageId !== null && done.has(messageId);
-    if (isDone && !messageIds.has(messageId)) messageIds.add(messageId);
-    else {
-      const reason = isDone ? 'ALREADY_ACKNOWLEDGED' : reasonFor(lease, userId, rest);
-      refused.push({ receipt, messageId, reason });
-    }
+    // Given twice in one call, a receipt counts once and is then refused as by a second call.
+    if (messageId !== null && done.delete(`${messageId} ${lease?.lease}`)) {
+      messageIds.push(messageId);
+    } else refused.push({ receipt, messageId, reason: reasonFor(lease, userId, rest) });
   }
-  return { messageIds: [...messageIds], refused };
+  return { messageIds, refused };
 }
 
-function assertCount(values: readonly string[], field: string): void {
-  if (values.length >= 1 && values.length <= SETTLE_MAX) return;
-  throw new InvalidInputError(`Give 1 to ${SETTLE_MAX}`, field);
+function assertReason(reason: string | null): void {
+  if (reason === null) return;
+  const isKept =
+    reason.length <= REASON_LENGTH_MAX && !reason.includes('\u0000') && reason.isWellFormed();
+  if (isKept) return;
+  throw new InvalidInputError(
+    `At most ${REASON_LENGTH_MAX} characters, no U+0000, no half of a surrogate pair`,
+    'input.reason',
+  );
 }
 
 function columns(leases: readonly Lease[]): [string[], string[]] {
@@ -223,7 +224,7 @@ interface Rest {
   readonly isReadable: boolean;
 }
 
-async function describeRest(
+async function describe(
   sql: Sql,
   userId: string,
   leases: readonly Lease[],
@@ -231,11 +232,14 @@ async function describeRest(
   if (leases.length === 0) return new Map();
   const rows = await sql.query<Rest & { id: string }>(
     `WITH ${GRANTED}
-     SELECT m.id, d.state, d.lease, m.source_id IN (SELECT source_id FROM granted) AS "isReadable"
+     SELECT m.id, d.lease, m.source_id IN (SELECT source_id FROM granted) AS "isReadable",
+       -- Dead from the moment its last lease ran out, whether or not a pull has buried it yet.
+       CASE WHEN d.state = 'LEASED' AND d.due_at <= ${NOW} AND d.attempt >= $3 THEN 'DEAD'
+            ELSE d.state::text END AS state
      FROM webhook_message m
      LEFT JOIN webhook_delivery d ON d.user_id = $1 AND d.message_id = m.id
      WHERE m.id = ANY($2)`,
-    [userId, leases.map(({ messageId }) => messageId)],
+    [userId, leases.map(({ messageId }) => messageId), ATTEMPTS_MAX],
     'describe-deliveries',
   );
   return new Map(rows.map((row) => [row.id, row]));

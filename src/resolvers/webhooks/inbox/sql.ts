@@ -5,6 +5,9 @@ import type { WebhookFilter } from '#resolvers/webhooks/filter.ts';
 /** Handed out this often without an acknowledgement, a message is a dead letter. */
 export const ATTEMPTS_MAX = 5;
 
+/** Once a statement: as a bare call PostgreSQL would make it again for every row. */
+export const NOW = '(SELECT naru_now())';
+
 /** Sources that are granted now, to the user or to a role they have now: asked where hand-out happens. */
 export const GRANTED = `
   granted AS (
@@ -26,13 +29,13 @@ export const STATE = `
   CASE
     WHEN d.state IS NULL THEN CASE WHEN m.lane_sequence <= lane.floor THEN 'ACKNOWLEDGED' ELSE 'PENDING' END
     WHEN d.state = 'WAITING' THEN 'PENDING'
-    WHEN d.state = 'LEASED' AND d.due_at > naru_now() THEN 'LEASED'
+    WHEN d.state = 'LEASED' AND d.due_at > ${NOW} THEN 'LEASED'
     WHEN d.state = 'LEASED' AND d.attempt >= $2 THEN 'DEAD'
     WHEN d.state = 'LEASED' THEN 'PENDING'
     ELSE d.state::text
   END`;
 
-/** A condition on message `m` and its source `s`; `$first` and the six after it are `filterValues`. */
+/** A condition on message `m` and its source `s`, of which only the path counts; `$first` and the six after it are `filterValues`. */
 export function filterCondition(first: number): string {
   const [sources, repositories, events, actions, branches, from, to] = Array.from(
     { length: 7 },

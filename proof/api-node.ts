@@ -1,0 +1,82 @@
+// One API node as operators run it: `node src/main.ts`, watched over as a process manager would.
+import { fork } from 'node:child_process';
+import { createWriteStream } from 'node:fs';
+import path from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { EXIT_WITH_PARENT } from '../embedded/child.ts';
+
+export interface ApiNode {
+  readonly name: string;
+  readonly url: string;
+  /** `kill -9`; resolves when it is gone. It is started again only by `start`. */
+  kill(): Promise<void>;
+  /** Resolves once it says that it is ready, however often it had to be started for that. */
+  start(): Promise<void>;
+}
+
+export interface ApiNodeOptions {
+  readonly name: string;
+  readonly port: number;
+  readonly folder: string;
+  readonly environment: Readonly<Record<string, string>>;
+  /** It ended by itself after it had been ready, which nothing may make it do. */
+  readonly onFault: (fault: string) => void;
+}
+
+const MAIN = fileURLToPath(import.meta.resolve('#main.ts'));
+const START_AGAIN_MS = 100;
+
+export function createApiNode(options: ApiNodeOptions): ApiNode {
+  const { name, port, folder, environment, onFault } = options;
+  const log = createWriteStream(path.join(folder, `${name}.log`), { flags: 'a' });
+  let killCurrent: (() => Promise<void>) | null = null;
+  let wanted = false;
+
+  /** True once it is ready; false when it ended before, e.g. because PostgreSQL is away. */
+  async function startOnce(): Promise<boolean> {
+    const child = fork(MAIN, {
+      env: { PATH: process.env['PATH'], ...environment, PORT: String(port) },
+      execArgv: ['--import', EXIT_WITH_PARENT],
+      silent: true,
+    });
+    child.stdout?.pipe(log, { end: false });
+    child.stderr?.pipe(log, { end: false });
+    let isReady = false;
+    let killed = false;
+    const exited = new Promise<void>((resolve) => {
+      child.once('exit', (code, signal) => {
+        killCurrent = null;
+        if (isReady && !killed)
+          onFault(`${name} ended by itself: ${signal ?? `exit code ${code}`}`);
+        resolve();
+      });
+    });
+    killCurrent = async () => {
+      killed = true;
+      child.kill('SIGKILL');
+      await exited;
+    };
+    const ready = new Promise<void>((resolve) => {
+      child.on('message', () => {
+        isReady = true;
+        resolve();
+      });
+    });
+    await Promise.race([ready, exited]);
+    return isReady;
+  }
+
+  return {
+    name,
+    url: `http://127.0.0.1:${port}`,
+    async kill() {
+      wanted = false;
+      await killCurrent?.();
+    },
+    async start() {
+      wanted = true;
+      while (wanted && !(await startOnce())) await delay(START_AGAIN_MS);
+    },
+  };
+}

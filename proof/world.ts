@@ -1,0 +1,112 @@
+// What the proof kills: PostgreSQL, NATS and two API nodes, on ports and data that outlive a kill.
+import { mkdirSync } from 'node:fs';
+import pg from 'pg';
+import { createDatabase } from '#database/client.ts';
+import { createPrisma } from '#database/prisma.ts';
+import { issueToken } from '#resolvers/users/personal-access-token.ts';
+import { startNats } from '../embedded/nats.ts';
+import { anyPorts } from '../embedded/ports.ts';
+import { startPostgres } from '../embedded/postgres.ts';
+import { startRedis } from '../embedded/redis.ts';
+import { createApiNode } from './api-node.ts';
+
+export type BusKind = 'jetstream' | 'postgres';
+
+/** Something that can be killed and brought back on the same data. */
+export interface Victim {
+  readonly name: string;
+  kill(): Promise<void>;
+  start(): Promise<void>;
+}
+
+export interface World {
+  readonly nodeUrls: readonly [string, string];
+  readonly victims: readonly [Victim, ...Victim[]];
+  /** Tokens of two accounts that may pull everything. */
+  readonly tokens: Readonly<Record<'alice' | 'bob', string>>;
+  query<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]>;
+  close(): Promise<void>;
+}
+
+export interface WorldOptions {
+  readonly folder: string;
+  readonly bus: BusKind;
+  readonly postgresBinFolder: string | undefined;
+  readonly onFault: (fault: string) => void;
+}
+
+export async function createWorld(options: WorldOptions): Promise<World> {
+  const { folder, bus, onFault, postgresBinFolder: binFolder } = options;
+  mkdirSync(folder, { recursive: true });
+  const place = { folder, ports: anyPorts };
+  // Durable: what PostgreSQL has committed must be there after its kill because it was synced.
+  const [postgres, redis, nats] = await Promise.all([
+    startPostgres({ ...place, binFolder, durable: true }),
+    startRedis(place),
+    bus === 'jetstream' ? startNats(place) : null,
+  ]);
+  if (bus === 'jetstream' && nats === null) throw new Error('No nats-server on PATH');
+  const environment = {
+    NODE_ENV: 'development',
+    DATABASE_URL: postgres.url,
+    REDIS_URL: redis.url,
+    ...(nats && { NATS_URL: nats.url }),
+    WEBHOOK_BODY_BYTES_MAX: String(4 * 2 ** 20),
+    LOG_LEVEL: 'info',
+  };
+  const createNode = async (name: string) =>
+    createApiNode({ name, folder, environment, onFault, port: await anyPorts.choose(name, 0) });
+  const nodes = [await createNode('api-1'), await createNode('api-2')] as const;
+  await Promise.all(nodes.map((node) => node.start()));
+
+  const database = postgres.url;
+  const query = async <Row extends object>(text: string, values: readonly unknown[] = []) => {
+    const client = new pg.Client({ connectionString: database });
+    await client.connect();
+    try {
+      return (await client.query<Row>(text, [...values])).rows;
+    } finally {
+      await client.end();
+    }
+  };
+  const server = (name: string, { kill, restart }: typeof postgres): Victim => ({
+    name,
+    kill,
+    start: restart,
+  });
+  await query(
+    `INSERT INTO webhook_source_grant (id, source_id, user_id)
+     SELECT gen_random_uuid(), s.id, u.id FROM webhook_source s, users u
+     WHERE s.path = 'github' AND u.username = 'bob'`,
+  );
+  return {
+    nodeUrls: [nodes[0].url, nodes[1].url],
+    victims: [...nodes, ...(nats ? [server('nats', nats)] : []), server('postgres', postgres)],
+    tokens: await issueTokens(database),
+    query,
+    async close() {
+      await Promise.all(nodes.map((node) => node.kill()));
+      await Promise.all([redis.stop(), nats?.stop()]);
+      await postgres.stop();
+    },
+  };
+}
+
+async function issueTokens(databaseUrl: string): Promise<World['tokens']> {
+  const database = createDatabase({
+    connectionString: databaseUrl,
+    poolMax: 2,
+    onIdleError: () => {},
+  });
+  const prisma = createPrisma(database);
+  const issue = async (username: string) => {
+    const scopes = ['webhooks:read', 'webhooks:pull'] as const;
+    return (await issueToken({ database, prisma }, { username, scopes, expiresInDays: 1 })).token;
+  };
+  try {
+    return { alice: await issue('alice'), bob: await issue('bob') };
+  } finally {
+    await prisma.$disconnect();
+    await database.close();
+  }
+}

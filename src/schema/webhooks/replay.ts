@@ -1,0 +1,55 @@
+import { ForbiddenError, InvalidInputError, UnauthenticatedError } from '#lib/errors.ts';
+import { SETTLE_MAX } from '#resolvers/webhooks/inbox/input.ts';
+import { REPLAY_MAX, type Replayed, replayMessages } from '#resolvers/webhooks/inbox/replay.ts';
+import { builder } from '#schema/builder.ts';
+import { withScope } from '#schema/policy.ts';
+import { parseFilter, WebhookMessageFilter } from './filter.ts';
+import { WebhookMessage } from './message.ts';
+
+const ERRORS = [InvalidInputError, UnauthenticatedError, ForbiddenError];
+
+const WebhookMessagesReplayed = builder.objectRef<Replayed>('WebhookMessagesReplayed').implement({
+  description: 'What is pending again.',
+  fields: (t) => ({
+    count: t.exposeInt('count', { description: 'Messages made pending by this call.' }),
+    hasMore: t.exposeBoolean('hasMore', {
+      description: `Whether it stopped at ${REPLAY_MAX}: the same call again goes on.`,
+    }),
+  }),
+});
+
+const ReplayInput = builder.inputType('ReplayWebhookMessagesInput', {
+  description: 'What to make pending again: exactly one of the two.',
+  isOneOf: true,
+  fields: (t) => ({
+    filter: t.field({
+      type: WebhookMessageFilter,
+      description:
+        'All settled ones it lets through, e.g. those of a time range; `inboxStates` is refused here.',
+    }),
+    messageIds: t.globalIDList({ for: WebhookMessage, description: `These, 1–${SETTLE_MAX}.` }),
+  }),
+});
+
+builder.mutationField('replayWebhookMessages', (t) =>
+  t.field({
+    type: WebhookMessagesReplayed,
+    description:
+      'Makes settled messages, dead letters among them, pending again for the viewer and nobody else, as if never handed ' +
+      `out. At most ${REPLAY_MAX} a call, oldest first. Needs the scope \`webhooks:pull\`.`,
+    ...withScope('webhooks:pull'),
+    args: { input: t.arg({ type: ReplayInput, required: true, description: 'What to replay.' }) },
+    errors: {
+      types: ERRORS,
+      union: {
+        name: 'ReplayWebhookMessagesResult',
+        description: 'What came of `replayWebhookMessages`.',
+      },
+    },
+    resolve: (_root, { input }, ctx) =>
+      replayMessages(ctx, {
+        filter: parseFilter(input.filter),
+        messageIds: input.messageIds?.map(({ id }) => id) ?? null,
+      }),
+  }),
+);
