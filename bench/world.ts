@@ -51,6 +51,11 @@ export async function createBenchWorld(options: { webhooks?: number; withNats?: 
     token,
     url,
     ask,
+    /** Leaves the servers alone: for scenarios whose nodes are processes of their own. */
+    async stopNode() {
+      await server.close();
+      await app.close();
+    },
     async close() {
       await server.close();
       await app.close();

@@ -9,9 +9,9 @@ import { EXIT_WITH_PARENT } from '../embedded/child.ts';
 export interface ApiNode {
   readonly name: string;
   readonly url: string;
-  /** `kill -9`; resolves when it is gone. It is started again only by `start`. */
+  /** `kill -9`, also while it starts; resolves when it is gone. Only `start` brings it back. */
   kill(): Promise<void>;
-  /** Resolves once it says that it is ready, however often it had to be started for that. */
+  /** Resolves once it says that it is ready, however often it had to be started for that, or is killed. */
   start(): Promise<void>;
 }
 
@@ -31,7 +31,8 @@ export function createApiNode(options: ApiNodeOptions): ApiNode {
   const { name, port, folder, environment, onFault } = options;
   const log = createWriteStream(path.join(folder, `${name}.log`), { flags: 'a' });
   let killCurrent: (() => Promise<void>) | null = null;
-  let wanted = false;
+  /** Counts the calls of `start` and `kill`: only the latest one has a say. */
+  let will = 0;
 
   /** True once it is ready; false when it ended before, e.g. because PostgreSQL is away. */
   async function startOnce(): Promise<boolean> {
@@ -71,12 +72,12 @@ export function createApiNode(options: ApiNodeOptions): ApiNode {
     name,
     url: `http://127.0.0.1:${port}`,
     async kill() {
-      wanted = false;
+      will += 1;
       await killCurrent?.();
     },
     async start() {
-      wanted = true;
-      while (wanted && !(await startOnce())) await delay(START_AGAIN_MS);
+      const mine = ++will;
+      while (mine === will && !(await startOnce())) await delay(START_AGAIN_MS);
     },
   };
 }

@@ -69,7 +69,7 @@ interface Load {
   readonly sent: Map<string, Sent>;
   readonly leases: Lease[];
   readonly followed: string[];
-  /** Resolves once a delivery was accepted and a receipt acknowledged since it was asked. */
+  /** Resolves once a delivery was accepted and a receipt acknowledged that were sent since now. */
   untilProgress(): Promise<void>;
   /** Stops the senders, lets everything be read and settled, and stops the rest. */
   drain(): Promise<void>;
@@ -85,19 +85,20 @@ function startLoad(
   const sent = new Map<string, Sent>();
   const leases: Lease[] = [];
   const followed: string[] = [];
+  /** When the latest of each was asked for: an answer on its way when something was killed is no progress. */
   const progress = { accepted: 0, acknowledged: 0 };
   const [sending, pulling, following] = [1, 2, 3].map(() => new AbortController()) as [
     AbortController,
     AbortController,
     AbortController,
   ];
-  const count = (what: keyof typeof progress) => () => {
-    progress[what] += 1;
+  const note = (what: keyof typeof progress) => (askedAt: number) => {
+    progress[what] = Math.max(progress[what], askedAt);
   };
   const senders = Array.from({ length: SENDERS }, (_, index) => {
     const name = `seed-${seed}-sender-${index}`;
     const chance = createChance(seed, name);
-    const onAccepted = count('accepted');
+    const onAccepted = note('accepted');
     return send({ name, nodeUrls, chance, sent, onAccepted, onFault, signal: sending.signal });
   });
   const startPuller = (
@@ -112,7 +113,7 @@ function startLoad(
       nodeUrls,
       chance: createChance(seed, name),
       leases,
-      onAcknowledged: count('acknowledged'),
+      onAcknowledged: note('acknowledged'),
       onFault,
       signal,
       isDiligent: diligent,
@@ -138,9 +139,9 @@ function startLoad(
     leases,
     followed,
     async untilProgress() {
-      const before = { ...progress };
+      const since = performance.now();
       await until('something is accepted and acknowledged', async () => {
-        return progress.accepted > before.accepted && progress.acknowledged > before.acknowledged;
+        return progress.accepted > since && progress.acknowledged > since;
       });
     },
     async drain() {
@@ -214,9 +215,7 @@ async function crash(
   const starting = new Map<Victim, Promise<void>>();
   const startedAt = performance.now();
   const killOne = async (victim: Victim) => {
-    // Nothing can be killed before it is up again.
-    await within(`${victim.name} starts`, starting.get(victim) ?? Promise.resolve());
-    await victim.kill();
+    await within(`${victim.name} is killed`, victim.kill());
     kills[victim.name] = (kills[victim.name] ?? 0) + 1;
     const start = victim.start();
     start.catch(() => {});
@@ -224,8 +223,8 @@ async function crash(
   };
   for (let round = 1; round <= rounds && !isHopeless(); round += 1) {
     await load.untilProgress();
-    const victims = new Set([chance.pick(world.victims)]);
-    if (chance.happens(TWO_AT_ONCE)) victims.add(chance.pick(world.victims));
+    const victims = new Set([chance.pick(chance.pick(world.victims))]);
+    if (chance.happens(TWO_AT_ONCE)) victims.add(chance.pick(chance.pick(world.victims)));
     await delay(chance.between(0, KILL_AFTER_MAX_MS));
     await Promise.all([...victims].map(killOne));
     if (round % SAY_EVERY === 0) {

@@ -22,7 +22,8 @@ export interface PullerOptions {
   readonly nodeUrls: readonly [string, string];
   readonly chance: Chance;
   readonly leases: Lease[];
-  readonly onAcknowledged: () => void;
+  /** Told when the acknowledgement was sent, by `performance.now()`. */
+  readonly onAcknowledged: (askedAt: number) => void;
   readonly onFault: (fault: string) => void;
   readonly signal: AbortSignal;
   /** Acknowledges everything it gets. */
@@ -114,6 +115,7 @@ async function acknowledge(options: PullerOptions, held: readonly Held[]): Promi
   const receipts = held.map(({ receipt }) => receipt);
   // Asked again where no answer came; a second acknowledgement is refused by name and harms nothing.
   for (let tries = 0; tries < 2; tries += 1) {
+    const askedAt = performance.now();
     const data = await run<{
       ackWebhookMessages: {
         acknowledged: string[];
@@ -127,7 +129,7 @@ async function acknowledge(options: PullerOptions, held: readonly Held[]): Promi
       const refusal = refused.find((one) => one.receipt === receipt)?.reason;
       if (refusal === undefined && acknowledged.includes(lease.messageId)) {
         lease.acknowledgedAt = at;
-        onAcknowledged();
+        onAcknowledged(askedAt);
       } else if (refusal === undefined) onFault('A receipt was neither acknowledged nor refused');
       else if (!['EXPIRED', 'STALE', 'DEAD', 'ALREADY_ACKNOWLEDGED'].includes(refusal)) {
         onFault(`A receipt of one's own was refused as ${refusal}`);

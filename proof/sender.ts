@@ -18,7 +18,8 @@ export interface SenderOptions {
   readonly nodeUrls: readonly [string, string];
   readonly chance: Chance;
   readonly sent: Map<string, Sent>;
-  readonly onAccepted: () => void;
+  /** Told when the post began, by `performance.now()`. */
+  readonly onAccepted: (askedAt: number) => void;
   readonly onFault: (fault: string) => void;
   readonly signal: AbortSignal;
 }
@@ -46,6 +47,7 @@ export async function send(options: SenderOptions): Promise<void> {
 async function post(options: SenderOptions, delivery: Sent, body: string): Promise<void> {
   const { nodeUrls, chance, onAccepted, onFault } = options;
   const { deliveryId } = delivery;
+  const askedAt = performance.now();
   const signature = createHmac('sha256', DEVELOPMENT_WEBHOOK_SECRET).update(body).digest('hex');
   const response = await fetch(`${chance.pick(nodeUrls)}/webhook/github`, {
     method: 'POST',
@@ -69,7 +71,7 @@ async function post(options: SenderOptions, delivery: Sent, body: string): Promi
       onFault(`${deliveryId} was accepted under two ids`);
     }
     delivery.acceptedAs = answer.id;
-    onAccepted();
+    onAccepted(askedAt);
   } else if (response.status === 503) await delay(PAUSE_MS);
   else onFault(`${deliveryId} was refused with ${response.status}: ${JSON.stringify(answer)}`);
 }

@@ -8,6 +8,7 @@ import { startNats } from '../embedded/nats.ts';
 import { anyPorts } from '../embedded/ports.ts';
 import { startPostgres } from '../embedded/postgres.ts';
 import { startRedis } from '../embedded/redis.ts';
+import type { EmbeddedServer } from '../embedded/server.ts';
 import { createApiNode } from './api-node.ts';
 
 export type BusKind = 'jetstream' | 'postgres';
@@ -19,9 +20,12 @@ export interface Victim {
   start(): Promise<void>;
 }
 
+type VictimKind = readonly [Victim, ...Victim[]];
+
 export interface World {
   readonly nodeUrls: readonly [string, string];
-  readonly victims: readonly [Victim, ...Victim[]];
+  /** By kind, so that each kind is killed as often as the others. */
+  readonly victims: readonly [VictimKind, ...VictimKind[]];
   /** Tokens of two accounts that may pull everything. */
   readonly tokens: Readonly<Record<'alice' | 'bob', string>>;
   query<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]>;
@@ -69,11 +73,6 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       await client.end();
     }
   };
-  const server = (name: string, { kill, restart }: typeof postgres): Victim => ({
-    name,
-    kill,
-    start: restart,
-  });
   await query(
     `INSERT INTO webhook_source_grant (id, source_id, user_id)
      SELECT gen_random_uuid(), s.id, u.id FROM webhook_source s, users u
@@ -81,13 +80,33 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   );
   return {
     nodeUrls: [nodes[0].url, nodes[1].url],
-    victims: [...nodes, ...(nats ? [server('nats', nats)] : []), server('postgres', postgres)],
+    victims: [
+      nodes,
+      [serverVictim('postgres', postgres)],
+      ...(nats ? ([[serverVictim('nats', nats)]] as const) : []),
+    ],
     tokens: await issueTokens(database),
     query,
     async close() {
       await Promise.all(nodes.map((node) => node.kill()));
       await Promise.all([redis.stop(), nats?.stop()]);
       await postgres.stop();
+    },
+  };
+}
+
+/** A server is killed only when it is up: what it does while it recovers is not ours to prove. */
+function serverVictim(name: string, { kill, restart }: EmbeddedServer): Victim {
+  let starting = Promise.resolve();
+  return {
+    name,
+    async kill() {
+      await starting;
+      await kill();
+    },
+    start() {
+      starting = restart();
+      return starting;
     },
   };
 }

@@ -18,6 +18,7 @@ import { webhookStored } from '#pubsub/topics/webhooks.ts';
 import { topics } from '#pubsub/topics.ts';
 import { createRedis } from '#redis/client.ts';
 import { createAuthenticator } from '#resolvers/users/viewer.ts';
+import { createGrantLoader } from '#resolvers/webhooks/access.ts';
 import { createWebhookFeed } from '#resolvers/webhooks/feed.ts';
 import { createReceiptCodec } from '#resolvers/webhooks/inbox/receipt.ts';
 import { createSourceDirectory, ensureGitHubSource } from '#resolvers/webhooks/source.ts';
@@ -83,6 +84,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       receipts: createReceiptCodec(deriveKey(config.secretKey, 'receipt')),
       webhookFeed,
       webhookSources: createSourceDirectory(database, config),
+      loadGrants: createGrantLoader(database),
       authenticate: createAuthenticator(database),
     };
     await ensureGitHubSource(database, config);

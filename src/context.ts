@@ -8,6 +8,7 @@ import type { Metrics } from '#metrics.ts';
 import type { Bus } from '#pubsub/bus.ts';
 import type { PostgresSession } from '#pubsub/postgres-session.ts';
 import type { RedisClient } from '#redis/client.ts';
+import type { GrantLoader } from '#resolvers/webhooks/access.ts';
 import type { WebhookFeedItem } from '#resolvers/webhooks/feed.ts';
 import type { ReceiptCodec } from '#resolvers/webhooks/inbox/receipt.ts';
 import type { SourceDirectory } from '#resolvers/webhooks/source.ts';
@@ -25,6 +26,7 @@ export interface Services {
   readonly session: PostgresSession;
   readonly receipts: ReceiptCodec;
   readonly webhookFeed: FeedHub<WebhookFeedItem>;
+  readonly loadGrants: GrantLoader;
   /** The viewer behind a token, read afresh. Throws `UnauthenticatedError`. */
   readonly authenticate: (token: string) => Promise<Viewer>;
 }

@@ -1,3 +1,4 @@
+import { UnavailableError } from '#lib/errors.ts';
 import { judgePlace } from './cursor.ts';
 import type { FeedHead } from './feed.ts';
 import type { FeedHub } from './hub.ts';
@@ -41,7 +42,9 @@ export async function follow<Item>(
   let pending: Promise<IteratorResult<Followed<Item>, undefined>> = Promise.resolve(done());
 
   const handOut = (item: Item | null): IteratorResult<Followed<Item>, undefined> => {
-    handedOutAt = performance.now();
+    // Left while `accept` was asked.
+    if (follower.isClosed()) return done();
+    handedOutAt = hub.clock.now();
     const cursor = hub.cursors.encode({ feed: hub.feed.name, key, epoch: head.epoch, position });
     return { done: false, value: { cursor, item } };
   };
@@ -49,12 +52,12 @@ export async function follow<Item>(
   const pull = async (): Promise<IteratorResult<Followed<Item>, undefined>> => {
     if (handedOutAt === Number.NEGATIVE_INFINITY) return handOut(null);
     for (;;) {
-      const isDue = () => performance.now() - handedOutAt >= hub.checkpointMs;
+      const isDue = () => hub.clock.now() - handedOutAt >= hub.checkpointMs;
       const next = await follower.next(isDue);
       if (next === 'closed') return done();
       if (next === 'due') return handOut(null);
       position = hub.feed.positionOf(next);
-      if (await options.accept(next)) return follower.isClosed() ? done() : handOut(next);
+      if (await options.accept(next)) return handOut(next);
       if (isDue()) return handOut(null);
     }
   };
@@ -125,7 +128,6 @@ function createFollower<Item>(
   let position = start;
   let closed = false;
   let wake: (() => void) | null = null;
-  let stopTicks: (() => void) | null = null;
 
   const enqueue = (item: Item, at: bigint) => {
     position = at;
@@ -158,14 +160,38 @@ function createFollower<Item>(
     return item;
   };
 
-  /** One step: level with the reader by what its ring holds, else a page of the table further. */
-  const catchUp = async () => {
+  /**
+   * One step: level with the reader by what its ring holds, else a page of the table further. False
+   * when the table is away, which passes.
+   */
+  const catchUp = async (): Promise<boolean> => {
     const recent = reader.recentAfter(position);
     if (recent !== null) reader.members.add(member);
-    for (const item of recent ?? (await reader.readAfter(position))) {
-      const at = feed.positionOf(item);
-      if (at > position) enqueue(item, at);
+    try {
+      for (const item of recent ?? (await reader.readAfter(position))) {
+        const at = feed.positionOf(item);
+        if (at > position && !closed) enqueue(item, at);
+      }
+      return true;
+    } catch (error) {
+      if (!(error instanceof UnavailableError)) throw error;
+      hub.onError(error);
+      return false;
     }
+  };
+
+  /** Until something came, or a tick of the hub's clock at which it is time. */
+  const wait = async (isTime: () => boolean) => {
+    await new Promise<void>((resolve) => {
+      const stopTicks = hub.onTick(() => {
+        if (isTime()) wake?.();
+      });
+      wake = () => {
+        wake = null;
+        stopTicks();
+        resolve();
+      };
+    });
   };
 
   return {
@@ -177,19 +203,10 @@ function createFollower<Item>(
         const item = nextQueued();
         if (item !== undefined) return item;
         if (reader.failure !== null) throw reader.failure;
-        if (!reader.members.has(member)) {
-          await catchUp();
-          continue;
-        }
+        const isBehind = !reader.members.has(member);
+        if (isBehind && (await catchUp())) continue;
         if (isDue()) return 'due';
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-          stopTicks = hub.onTick(() => {
-            if (isDue()) resolve();
-          });
-        });
-        wake = null;
-        stopTicks?.();
+        if (!closed) await wait(isBehind ? () => true : isDue);
       }
     },
   };

@@ -1,7 +1,8 @@
-import { UnavailableError } from '#lib/errors.ts';
+import { FeedResetError, UnavailableError } from '#lib/errors.ts';
 import type { Bus, Subscription } from '#pubsub/bus.ts';
 import type { Topic } from '#pubsub/topic.ts';
-import { type CursorCodec, judgePlace } from './cursor.ts';
+import { type FeedClock, systemClock } from './clock.ts';
+import type { CursorCodec } from './cursor.ts';
 import type { Feed, FeedHead } from './feed.ts';
 import { createKeyReader, type KeyReader } from './reader.ts';
 
@@ -13,11 +14,16 @@ export interface FeedNews {
 export interface FeedHub<Item> {
   readonly feed: Feed<Item>;
   readonly cursors: CursorCodec;
+  readonly clock: FeedClock;
+  readonly onError: (error: unknown) => void;
   readonly checkpointMs: number;
   readonly queueBytesMax: number;
   /** What the table says now; callers in the same turn share one query. Throws when unreachable. */
   readHead(key: string): Promise<FeedHead>;
-  /** Holds the key's reader until `release`; the last one to leave frees it and the bus's tail. */
+  /**
+   * Holds the key's reader until `release`; the last one to leave frees it and the bus's tail. Throws
+   * `UnavailableError` once the hub is closed.
+   */
   hold(key: string, head: FeedHead): { readonly reader: KeyReader<Item>; release(): void };
   /** Notices that the key's head moves, from before the returned promise resolved until `stop`. */
   watch(key: string): Promise<HeadWatch>;
@@ -37,12 +43,17 @@ export interface HeadWatch {
 export interface FeedHubOptions<Item> {
   readonly feed: Feed<Item>;
   readonly topic: Topic<FeedNews>;
-  readonly bus: Bus;
+  readonly bus: Pick<Bus, 'tail'>;
   readonly cursors: CursorCodec;
   readonly onError: (error: unknown) => void;
   readonly headCheckMs?: number;
   readonly checkpointMs?: number;
   readonly queueBytesMax?: number;
+  /** Rows read from the table at once. */
+  readonly pageItems?: number;
+  /** What a key's reader keeps of the newest items, for those who are nearly level. */
+  readonly ringBytesMax?: number;
+  readonly clock?: FeedClock;
 }
 
 interface Held<Item> {
@@ -52,17 +63,19 @@ interface Held<Item> {
 
 /** One a feed and node: followers of one key share one reader, all keys share one tail of the bus. */
 export function createFeedHub<Item>(options: FeedHubOptions<Item>): FeedHub<Item> {
-  const { feed, topic, bus, onError, headCheckMs = 1_000 } = options;
+  const { feed, topic, bus, onError, headCheckMs = 1_000, clock = systemClock } = options;
   const held = new Map<string, Held<Item>>();
   const listeners = new Set<() => void>();
-  let timer: NodeJS.Timeout | null = null;
+  let stopTicking: (() => void) | null = null;
+  let closed = false;
   let checking = false;
   let tail: Promise<Subscription | null> | null = null;
   let headsUnderWay: { keys: Set<string>; answer: Promise<ReadonlyMap<string, FeedHead>> } | null =
     null;
 
   const openTail = () => {
-    tail ??= bus
+    if (tail !== null) return;
+    const opening: Promise<Subscription | null> = bus
       .tail(topic, {
         from: 'head',
         onEntry: (entry) => held.get(entry.key)?.reader.advanceTo(BigInt(entry.payload.position)),
@@ -74,6 +87,7 @@ export function createFeedHub<Item>(options: FeedHubOptions<Item>): FeedHub<Item
         onError(error);
         return null;
       });
+    tail = opening;
   };
 
   const closeTail = async () => {
@@ -95,27 +109,16 @@ export function createFeedHub<Item>(options: FeedHubOptions<Item>): FeedHub<Item
       const heads = await feed.readHeads(before.map(({ key }) => key));
       for (const { key, entry, position } of before) {
         const head = heads.get(key);
-        if (head === undefined) continue;
-        const place = { feed: feed.name, key, epoch: entry.reader.epoch, position };
-        const fault = judgePlace(options.cursors, place, head);
-        if (fault === null) entry.reader.advanceTo(head.head);
-        else entry.reader.fail(fault);
+        const isSame = head?.epoch === entry.reader.epoch && position <= head.head;
+        // What has expired the reader finds out itself: it may have read that before it went.
+        if (isSame) entry.reader.advanceTo(head.head);
+        else entry.reader.fail(wasReset());
       }
     } catch (error) {
       onError(error);
     } finally {
       checking = false;
     }
-  };
-
-  const explainGap = async (key: string, epoch: string, after: bigint) => {
-    const head = await readHead(key);
-    const fault = judgePlace(
-      options.cursors,
-      { feed: feed.name, key, epoch, position: after },
-      head,
-    );
-    return fault ?? new Error(`Feed ${feed.name} has a hole after ${after}, head ${head.head}`);
   };
 
   const readHead = async (key: string) => {
@@ -134,8 +137,16 @@ export function createFeedHub<Item>(options: FeedHubOptions<Item>): FeedHub<Item
   };
 
   const createHeld = (key: string, head: FeedHead): Held<Item> => {
-    const explain = (after: bigint) => explainGap(key, head.epoch, after);
-    const reader = createKeyReader({ feed, key, start: head, explainGap: explain, onError });
+    const reader = createKeyReader({
+      feed,
+      key,
+      start: head,
+      cursors: options.cursors,
+      readHead: () => readHead(key),
+      pageItems: options.pageItems ?? 500,
+      ringBytesMax: options.ringBytesMax ?? 1 << 20,
+      onError,
+    });
     return { reader, holders: 0 };
   };
 
@@ -146,29 +157,33 @@ export function createFeedHub<Item>(options: FeedHubOptions<Item>): FeedHub<Item
   };
 
   const stopIfIdle = () => {
-    if (held.size > 0 || timer === null) return;
-    clearInterval(timer);
-    timer = null;
+    if (held.size > 0) return;
+    stopTicking?.();
+    stopTicking = null;
     closeTail().catch(onError);
   };
 
   const hub: FeedHub<Item> = {
     feed,
     cursors: options.cursors,
+    clock,
+    onError,
     checkpointMs: options.checkpointMs ?? 30_000,
     queueBytesMax: options.queueBytesMax ?? 1 << 20,
 
     readHead,
 
     hold(key, head) {
+      if (closed) throw stopping();
       let entry = held.get(key);
+      // Of two epochs one is past, and nobody knows which: who follows the other is told to start over.
+      if (entry !== undefined && entry.reader.epoch !== head.epoch) entry.reader.fail(wasReset());
       // A failed reader stays with those it failed; a caller who comes later starts from what is now.
-      if (entry?.reader.failure !== null || entry.reader.epoch !== head.epoch)
-        entry = createHeld(key, head);
+      if (entry?.reader.failure !== null) entry = createHeld(key, head);
       const mine = entry;
       held.set(key, mine);
       mine.holders += 1;
-      timer ??= setInterval(tick, headCheckMs);
+      stopTicking ??= clock.every(headCheckMs, tick);
       openTail();
       mine.reader.advanceTo(head.head);
       let released = false;
@@ -193,7 +208,13 @@ export function createFeedHub<Item>(options: FeedHubOptions<Item>): FeedHub<Item
         hasMoved = true;
         wake?.();
       };
-      const member = { take: notice, wake: notice };
+      const member = {
+        take: notice,
+        wake() {
+          reader.members.add(member);
+          notice();
+        },
+      };
       reader.members.add(member);
       return {
         async changed(timeoutMs) {
@@ -226,15 +247,24 @@ export function createFeedHub<Item>(options: FeedHubOptions<Item>): FeedHub<Item
     },
 
     async close() {
-      if (timer !== null) clearInterval(timer);
-      timer = null;
-      const stopped = new UnavailableError(
-        'This node is stopping: follow again from the last cursor',
-      );
-      for (const { reader } of held.values()) reader.fail(stopped);
+      closed = true;
+      const followed = [...held.values()];
       held.clear();
+      for (const { reader } of followed) reader.fail(stopping());
+      stopTicking?.();
+      stopTicking = null;
+      // Who waits for the next tick would wait for ever.
+      for (const listener of [...listeners]) listener();
       await closeTail();
     },
   };
   return hub;
+}
+
+function wasReset(): FeedResetError {
+  return new FeedResetError('The feed was rebuilt since this place in it: read it afresh');
+}
+
+function stopping(): UnavailableError {
+  return new UnavailableError('This node is stopping: follow again from the last cursor');
 }

@@ -1,13 +1,11 @@
-import { DomainError } from '#lib/errors.ts';
+import { CursorExpiredError, FeedResetError, UnavailableError } from '#lib/errors.ts';
+import { type CursorCodec, judgePlace } from './cursor.ts';
 import type { Feed, FeedHead } from './feed.ts';
-
-const PAGE_ITEMS = 500;
-const RING_BYTES_MAX = 1 << 20;
 
 /** A follower as its key's reader sees it: somebody at a position who takes what comes next. */
 export interface Member<Item> {
   take(item: Item, position: bigint): void;
-  /** Look again: the reader has failed. */
+  /** Look again: the reader has failed, or let everybody go. */
   wake(): void;
 }
 
@@ -30,7 +28,10 @@ export interface KeyReader<Item> {
   advanceTo(head: bigint): void;
   /** Ends the members: this is not the feed they were following any more. */
   fail(error: Error): void;
-  /** What follows `after`: from the ring, else a page of the table that equal calls share. */
+  /**
+   * What follows `after`, which is behind the position: from the ring, else a page of the table that
+   * equal calls share. Throws `UnavailableError` when the table is away.
+   */
   readAfter(after: bigint): Promise<readonly Item[]>;
   /** What follows `after` when the ring still holds all of it, without waiting; else null. */
   recentAfter(after: bigint): readonly Item[] | null;
@@ -40,13 +41,21 @@ export interface KeyReaderOptions<Item> {
   readonly feed: Feed<Item>;
   readonly key: string;
   readonly start: FeedHead;
-  /** Called when the table has not what should follow `after`; says what that means. */
-  readonly explainGap: (after: bigint) => Promise<Error>;
+  readonly cursors: CursorCodec;
+  readonly readHead: () => Promise<FeedHead>;
+  readonly pageItems: number;
+  readonly ringBytesMax: number;
   readonly onError: (error: unknown) => void;
 }
 
+/** A page of the table, or why nothing can follow. */
+type Look<Item> =
+  | { readonly items: readonly Item[] }
+  | { readonly fault: CursorExpiredError | FeedResetError; readonly head: FeedHead };
+
 export function createKeyReader<Item>(options: KeyReaderOptions<Item>): KeyReader<Item> {
-  const { feed, key, start, explainGap, onError } = options;
+  const { feed, key, start, onError } = options;
+  const { epoch } = start;
   const members = new Set<Member<Item>>();
   const ring: Item[] = [];
   const pagesUnderWay = new Map<bigint, Promise<readonly Item[]>>();
@@ -60,23 +69,40 @@ export function createKeyReader<Item>(options: KeyReaderOptions<Item>): KeyReade
     position = feed.positionOf(item);
     ring.push(item);
     ringBytes += feed.bytesOf(item);
-    while (ringBytes > RING_BYTES_MAX && ring.length > 1) {
+    while (ringBytes > options.ringBytesMax && ring.length > 1) {
       const oldest = ring.shift();
       if (oldest !== undefined) ringBytes -= feed.bytesOf(oldest);
     }
     for (const member of [...members]) member.take(item, position);
   };
 
-  const readPage = async (after: bigint) => {
-    const page = await feed.readPage(key, after, PAGE_ITEMS);
-    if (!isContiguous(feed, after, page)) throw await explainGap(after);
-    return page;
+  /** No items when nothing follows yet: the news was ahead of the table. */
+  const readPage = async (after: bigint): Promise<Look<Item>> => {
+    let isPromised = false;
+    for (;;) {
+      const items = await feed.readPage({ key, epoch, after, limit: options.pageItems });
+      if (isContiguous(feed, after, items)) return { items };
+      const head = await options.readHead();
+      const place = { feed: feed.name, key, epoch, position: after };
+      const fault = judgePlace(options.cursors, place, head);
+      if (fault !== null) return { fault, head };
+      if (head.head === after) return { items: [] };
+      // The head was read after the page: only what is still not there the second time is a hole.
+      if (isPromised) return { fault: holeAfter(feed.name, after, head), head };
+      isPromised = true;
+    }
   };
 
   const readPageOnce = (after: bigint) => {
     const known = pagesUnderWay.get(after);
     if (known !== undefined) return known;
-    const page = readPage(after).finally(() => pagesUnderWay.delete(after));
+    const page = readPage(after)
+      .then((look) => {
+        if ('fault' in look) throw look.fault;
+        if (look.items.length > 0) return look.items;
+        throw new FeedResetError('The feed has gone back behind what was read of it');
+      })
+      .finally(() => pagesUnderWay.delete(after));
     pagesUnderWay.set(after, page);
     return page;
   };
@@ -84,6 +110,16 @@ export function createKeyReader<Item>(options: KeyReaderOptions<Item>): KeyReade
   const fail = (error: Error) => {
     failure ??= error;
     for (const member of [...members]) member.wake();
+  };
+
+  /** Only the reader is late, perhaps: members that are further lose nothing, and each looks for itself. */
+  const skipTo = (pruned: bigint) => {
+    position = pruned;
+    ring.length = 0;
+    ringBytes = 0;
+    const left = [...members];
+    members.clear();
+    for (const member of left) member.wake();
   };
 
   const recentAfter = (after: bigint) => {
@@ -95,17 +131,27 @@ export function createKeyReader<Item>(options: KeyReaderOptions<Item>): KeyReade
 
   const advance = async () => {
     try {
-      while (position < target) for (const item of await readPageOnce(position)) deliver(item);
+      while (position < target && failure === null) {
+        const aimedAt = target;
+        const look = await readPage(position);
+        if ('items' in look) {
+          for (const item of look.items) deliver(item);
+          if (look.items.length === 0 && target === aimedAt) target = position;
+        } else if (look.fault instanceof CursorExpiredError) skipTo(look.head.pruned);
+        else fail(look.fault);
+      }
     } catch (error) {
-      if (error instanceof DomainError) fail(error);
       onError(error);
+      // What passes is tried again at the next look; anything else must not leave them waiting.
+      if (!(error instanceof UnavailableError))
+        fail(error instanceof Error ? error : new Error(String(error)));
     } finally {
       advancing = false;
     }
   };
 
   return {
-    epoch: start.epoch,
+    epoch,
     get position() {
       return position;
     },
@@ -125,10 +171,14 @@ export function createKeyReader<Item>(options: KeyReaderOptions<Item>): KeyReade
   };
 }
 
-/** An empty page is a gap too: pages are only asked for below the head. */
 function isContiguous<Item>(feed: Feed<Item>, after: bigint, items: readonly Item[]): boolean {
   return (
     items.length > 0 &&
     items.every((item, index) => feed.positionOf(item) === after + BigInt(index) + 1n)
   );
+}
+
+function holeAfter(name: string, after: bigint, { head }: FeedHead): FeedResetError {
+  const cause = new Error(`Feed ${name} has no row after ${after}, and its head is ${head}`);
+  return new FeedResetError('The feed has lost what follows this place: read it afresh', { cause });
 }

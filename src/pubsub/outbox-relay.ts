@@ -1,3 +1,4 @@
+import { UnavailableError } from '#lib/errors.ts';
 import type { Bus, Subscription } from './bus.ts';
 import type { BusLog } from './log.ts';
 import type { PostgresSession } from './postgres-session.ts';
@@ -40,11 +41,10 @@ export function startOutboxRelay(options: OutboxRelayOptions): Subscription {
     term.addEventListener('abort', onAbort);
     try {
       while (!term.aborted) {
-        const published = await relayBatch(options).catch((error: unknown) => {
-          log.warn({ err: error }, 'The outbox waits for PostgreSQL or the bus');
-          return 0;
-        });
-        if (published < BATCH && !term.aborted) await signal.wait(LOOK_MS);
+        await relayAll(options, term).catch((error: unknown) =>
+          log.warn({ err: error }, 'The outbox waits for PostgreSQL or the bus'),
+        );
+        if (!term.aborted) await signal.wait(LOOK_MS);
       }
     } finally {
       term.removeEventListener('abort', onAbort);
@@ -58,31 +58,60 @@ export function startOutboxRelay(options: OutboxRelayOptions): Subscription {
   };
 }
 
-/** How many were published. Order holds per topic and key; a key that fails holds up only itself. */
-async function relayBatch({ query, bus, topics, log }: OutboxRelayOptions): Promise<number> {
-  const rows = await query<Row>(
-    'SELECT sequence, id, topic, key, payload FROM outbox ORDER BY sequence LIMIT $1',
-    [BATCH],
-  );
-  const byKey = Map.groupBy(rows, ({ topic, key }) => JSON.stringify([topic, key]));
-  const published = await Promise.all(
-    [...byKey.values()].map(async (ofKey) => {
-      const done: string[] = [];
-      try {
-        for (const row of ofKey) {
-          const topic = topics.find(({ name }) => name === row.topic);
-          // Written by a newer version: that version's relay will know it.
-          if (topic === undefined) break;
-          await bus.publish(topic, row.key, row.payload, { id: row.id });
-          done.push(row.sequence);
-        }
-      } catch (error) {
-        log.warn({ err: error, topic: ofKey[0]?.topic }, 'The outbox waits for the bus');
-      }
-      return done;
-    }),
-  );
-  const sequences = published.flat();
-  if (sequences.length > 0) await query('DELETE FROM outbox WHERE sequence = ANY($1)', [sequences]);
-  return sequences.length;
+// Topics of a newer version wait for that version's relay; keys that failed wait for the next look. Neither
+// may fill the batch, or they would hold up all the others.
+const READ = `
+  SELECT sequence, id, topic, key, payload FROM outbox
+  WHERE topic = ANY($1)
+    AND (topic, key) NOT IN (SELECT * FROM unnest($2::text[], $3::text[]))
+  ORDER BY sequence LIMIT $4`;
+
+/** Until nothing is left but what cannot be published now. */
+async function relayAll(options: OutboxRelayOptions, term: AbortSignal): Promise<void> {
+  const { query, topics } = options;
+  const held: Row[] = [];
+  while (!term.aborted) {
+    const rows = await query<Row>(READ, [
+      topics.map(({ name }) => name),
+      held.map(({ topic }) => topic),
+      held.map(({ key }) => key),
+      BATCH,
+    ]);
+    const byKey = Map.groupBy(rows, ({ topic, key }) => JSON.stringify([topic, key]));
+    const results = await Promise.all(
+      [...byKey.values()].map((ofKey) => relayKey(options, ofKey, term)),
+    );
+    const done = results.flatMap(({ published }) => published);
+    if (done.length > 0) await query('DELETE FROM outbox WHERE sequence = ANY($1)', [done]);
+    held.push(...results.flatMap(({ refused }) => refused ?? []));
+    // Without the bus the next keys would only wait in vain as well.
+    if (rows.length < BATCH || results.some(({ outage }) => outage)) return;
+  }
+}
+
+interface KeyResult {
+  readonly published: readonly string[];
+  /** The row at which it stopped; the rest of its key has to wait behind it. */
+  readonly refused: Row | null;
+  readonly outage: boolean;
+}
+
+async function relayKey(
+  { bus, topics, log }: OutboxRelayOptions,
+  ofKey: readonly Row[],
+  term: AbortSignal,
+): Promise<KeyResult> {
+  const published: string[] = [];
+  for (const row of ofKey) {
+    const topic = topics.find(({ name }) => name === row.topic);
+    if (topic === undefined || term.aborted) return { published, refused: row, outage: false };
+    try {
+      await bus.publish(topic, row.key, row.payload, { id: row.id });
+      published.push(row.sequence);
+    } catch (error) {
+      log.warn({ err: error, topic: row.topic, id: row.id }, 'The outbox waits for the bus');
+      return { published, refused: row, outage: error instanceof UnavailableError };
+    }
+  }
+  return { published, refused: null, outage: false };
 }

@@ -16,6 +16,7 @@ import {
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import type { Context } from '#context.ts';
+import { contextOfEntry } from '#feeds/entry-context.ts';
 import type { Metrics } from '#metrics.ts';
 import { type CompiledOperation, compileOperation } from './compile.ts';
 import { findDocumentFault, findVariablesFault, LIMITS, limitError } from './limits.ts';
@@ -227,9 +228,8 @@ export function createEngine(schema: GraphQLSchema, metrics: Metrics): Engine {
           // A fresh context for each entry, so that nothing remembered outlives it.
           execute: async (entry) => {
             const done = observe(request, 'subscription');
-            return done(
-              await run({ ...request, context: await context.refresh() }, entry, prepared),
-            );
+            const fresh = contextOfEntry(entry) ?? (await context.refresh());
+            return done(await run({ ...request, context: fresh }, entry, prepared));
           },
           toError: (error) => maskError(error, context),
           onEnd: () => {

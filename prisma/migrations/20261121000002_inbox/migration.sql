@@ -56,7 +56,7 @@ CREATE INDEX "webhook_lane_source_id_idx" ON "webhook_lane"("source_id");
 CREATE INDEX "webhook_delivery_user_id_lane_id_sequence_idx" ON "webhook_delivery"("user_id", "lane_id", "sequence");
 
 -- CreateIndex
-CREATE INDEX "webhook_delivery_lane_id_sequence_idx" ON "webhook_delivery"("lane_id", "sequence");
+CREATE INDEX "webhook_delivery_lane_id_sequence_user_id_idx" ON "webhook_delivery"("lane_id", "sequence", "user_id");
 
 -- CreateIndex
 CREATE INDEX "webhook_pruned_message_received_at_idx" ON "webhook_pruned_message"("received_at");

@@ -8,7 +8,13 @@ import { createPrisma } from '#database/prisma.ts';
 import type { PrismaClient, WebhookMessage } from '#generated/prisma/client.ts';
 import { newId } from '#lib/ids.ts';
 import { createTestDatabase, type TestDatabase } from '../../../tests/support/database.ts';
-import { canReadMessage, canReadSource, readableMessages, readableSources } from './access.ts';
+import {
+  canReadMessage,
+  canReadSource,
+  createGrantLoader,
+  readableMessages,
+  readableSources,
+} from './access.ts';
 
 const ROLES: readonly Role[] = ['USER', 'OPERATOR', 'AUDITOR', 'ADMIN'];
 const OUTCOMES = ['VERIFIED', 'UNSIGNED', 'UNVERIFIED'] as const;
@@ -104,6 +110,10 @@ test('what the statement reads is what the rule for one message allows, and both
       await prisma.webhookSourceGrant.createMany({
         data: given.map((grant) => ({ ...grant, id: newId() })),
       });
+      if (viewer !== null) {
+        const roles = [...viewer.roles];
+        await prisma.user.update({ where: { id: viewer.userId }, data: { roles } });
+      }
       const reads = viewer?.scopes.has('webhooks:read') ?? false;
       const isOperator = viewer?.roles.has('OPERATOR') || viewer?.roles.has('ADMIN');
       const granted = (sourceId: string | null) =>
@@ -126,7 +136,7 @@ test('what the statement reads is what the rule for one message allows, and both
       expect(rows.map(({ id }) => id)).toEqual(ids);
 
       // The rule for one thing asks nothing else of a context.
-      const ctx = { viewer, database } as unknown as Context;
+      const ctx = { viewer, loadGrants: createGrantLoader(database) } as unknown as Context;
       const one = await Promise.all(messages.map((message) => canReadMessage(ctx, message)));
       expect(messages.filter((_, index) => one[index]).map(({ id }) => id)).toEqual(ids);
 

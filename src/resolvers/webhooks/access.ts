@@ -1,7 +1,9 @@
 import { isOperator, type Viewer } from '#auth/viewer.ts';
 import { type Context, perContext } from '#context.ts';
+import type { Sql } from '#database/client.ts';
 import type { Prisma } from '#generated/prisma/client.ts';
 import type { VerificationOutcome } from '#generated/prisma/enums.ts';
+import { createBatcher } from '#lib/batch.ts';
 
 // The rule, once in words: a message of a source is read by those to whom, or to one of whose roles,
 // the source is granted; an unverified one by operators and by nobody else. Either way with a token
@@ -42,14 +44,31 @@ export async function canReadSource(ctx: Context, sourceId: string): Promise<boo
 
 const grantedSources = perContext(async (ctx): Promise<ReadonlySet<string>> => {
   if (!readsWebhooks(ctx.viewer)) return new Set();
-  const rows = await ctx.database.query<{ source_id: string }>(
-    `SELECT source_id FROM webhook_source_grant
-     WHERE user_id = $1 OR role::text = ANY($2)`,
-    [ctx.viewer.userId, [...ctx.viewer.roles]],
-    'list-granted-sources',
-  );
-  return new Set(rows.map((row) => row.source_id));
+  return (await ctx.loadGrants(ctx.viewer.userId)) ?? new Set();
 });
+
+/** The sources granted to an account or to one of its roles. */
+export type GrantLoader = (userId: string) => Promise<ReadonlySet<string> | undefined>;
+
+/**
+ * Always from PostgreSQL, so that a revocation holds from the next hand-out on. Those who ask at once,
+ * such as all the followers of a message, share one statement.
+ */
+export function createGrantLoader(sql: Sql): GrantLoader {
+  return createBatcher<string, ReadonlySet<string>>(
+    async (userIds) => {
+      const rows = await sql.query<{ user_id: string; source_ids: string[] }>(
+        `SELECT u.id AS user_id, array_agg(DISTINCT g.source_id)::text[] AS source_ids
+         FROM users u JOIN webhook_source_grant g ON g.user_id = u.id OR g.role = ANY(u.roles)
+         WHERE u.id = ANY($1) GROUP BY u.id`,
+        [userIds],
+        'load-grants',
+      );
+      return new Map(rows.map((row) => [row.user_id, new Set(row.source_ids)]));
+    },
+    { concurrency: 2, keysMax: 1_000 },
+  );
+}
 
 function readsWebhooks(viewer: Viewer | null): viewer is Viewer {
   return viewer?.scopes.has('webhooks:read') ?? false;

@@ -1,8 +1,6 @@
 // Bodies that are too large for an entry of the bus wait here until the entry that names them is projected.
 import type { Services } from '#context.ts';
 import type { Sql } from '#database/client.ts';
-import { UnavailableError } from '#lib/errors.ts';
-import { isPassing } from '#lib/passing-failure.ts';
 import { webhookReceived } from '#pubsub/topics/webhooks.ts';
 import { packBody, type StoredBody } from './body.ts';
 
@@ -15,17 +13,12 @@ const LEFTOVER_MS = webhookReceived.retainMs + 86_400_000;
  */
 export async function claimBody(app: Services, messageId: string, body: Uint8Array): Promise<void> {
   const { compressed, data } = await packBody(body);
-  try {
-    await app.database.query(
-      `INSERT INTO webhook_claimed_body (id, compressed, data) VALUES ($1, $2, $3)
-       ON CONFLICT (id) DO UPDATE SET created_at = naru_now()`,
-      [messageId, compressed, data],
-      'claim-body',
-    );
-  } catch (cause) {
-    if (!isPassing(cause)) throw cause;
-    throw new UnavailableError('PostgreSQL cannot take a body of this size now', { cause });
-  }
+  await app.database.query(
+    `INSERT INTO webhook_claimed_body (id, compressed, data) VALUES ($1, $2, $3)
+     ON CONFLICT (id) DO UPDATE SET created_at = naru_now()`,
+    [messageId, compressed, data],
+    'claim-body',
+  );
 }
 
 /** Null where there is none: it was never kept, or its message has been projected. */

@@ -53,7 +53,9 @@ beforeAll(async () => {
       byteSize: 0,
     })),
   });
-  items = await createWebhookFeed(database).readPage('', 0n, 1_000);
+  const feed = createWebhookFeed(database);
+  const { epoch } = (await feed.readHeads([''])).get('') ?? { epoch: '' };
+  items = await feed.readPage({ key: '', epoch, after: 0n, limit: 1_000 });
 });
 afterAll(async () => {
   await prisma.$disconnect();

@@ -1,5 +1,6 @@
 import type { Context } from '#context.ts';
 import { judgePlace } from '#feeds/cursor.ts';
+import { withContext } from '#feeds/entry-context.ts';
 import { type FollowStream, follow } from '#feeds/follow.ts';
 import { placeToResume } from '#feeds/resume.ts';
 import type { WebhookMessage } from '#generated/prisma/client.ts';
@@ -118,11 +119,16 @@ export async function watchMessages(
 ): Promise<FollowStream<WebhookFeedItem>> {
   requireViewer(ctx);
   assertFilter(input.filter);
-  return follow(ctx.webhookFeed, WEBHOOK_FEED_KEY, {
+  let admitted: Context | null = null;
+  const stream = await follow(ctx.webhookFeed, WEBHOOK_FEED_KEY, {
     after: placeToResume(ctx, input.after),
-    accept: async (item) =>
-      matchesFilter(item, input.filter) && (await canReadMessage(await ctx.refresh(), item)),
+    accept: async (item) => {
+      if (!matchesFilter(item, input.filter)) return false;
+      admitted = await ctx.refresh();
+      return canReadMessage(admitted, item);
+    },
   });
+  return withContext(stream, () => admitted);
 }
 
 /** The message's place in the feed. */

@@ -68,7 +68,7 @@ test('whatever texts and bytes a batch holds, each message is stored once and it
   const { database, webhookFeed } = naru.app;
   await fc.assert(
     fc.asyncProperty(fc.array(received, { minLength: 1, maxLength: 8 }), async (batch) => {
-      const { head } = await webhookFeed.readHead('');
+      const { head, epoch } = await webhookFeed.readHead('');
       const entries = batch.map(entryOf);
       // Together, again, and twice within one batch: as after a kill at any moment.
       await Promise.all([
@@ -76,7 +76,7 @@ test('whatever texts and bytes a batch holds, each message is stored once and it
         projectWebhooks(naru.app, [...entries, ...entries]),
       ]);
       expect((await webhookFeed.readHead('')).head).toBe(head + BigInt(batch.length));
-      const items = await webhookFeed.feed.readPage('', head, 100);
+      const items = await webhookFeed.feed.readPage({ key: '', epoch, after: head, limit: 100 });
       expect(items.map(({ id }) => id)).toEqual(batch.map(({ payload }) => payload.messageId));
       const ctx = { database } as unknown as Parameters<typeof bodyLoader>[0];
       for (const { payload, attachment } of batch) {

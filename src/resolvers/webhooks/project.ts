@@ -1,8 +1,6 @@
 import type { Services } from '#context.ts';
 import type { Sql } from '#database/client.ts';
 import { parsePayload } from '#lib/body-text.ts';
-import { UnavailableError } from '#lib/errors.ts';
-import { isPassing } from '#lib/passing-failure.ts';
 import { transact } from '#outbox.ts';
 import type { Entry } from '#pubsub/bus.ts';
 import { type WebhookReceived, webhookStored } from '#pubsub/topics/webhooks.ts';
@@ -23,19 +21,14 @@ interface Prepared {
 
 /**
  * Moves a batch of the log into PostgreSQL: one row a message with the next positions of the webhook
- * feed, in the batch's order. What is there already is left alone, so a batch may come again.
+ * feed, in the batch's order. What is there already is left alone, so a batch may come again. Throws
+ * `UnavailableError` for what is of the world and not of these messages.
  */
 export async function projectWebhooks(
   app: Services,
   batch: readonly Entry<WebhookReceived>[],
 ): Promise<void> {
-  for (const part of boundBytes(batch)) {
-    await projectPart(app, part).catch((error: unknown) => {
-      // Of the world and not of these messages: it must not use up their attempts.
-      if (!isPassing(error)) throw error;
-      throw new UnavailableError('PostgreSQL cannot take webhooks now', { cause: error });
-    });
-  }
+  for (const part of boundBytes(batch)) await projectPart(app, part);
 }
 
 /** The bus bounds the bytes of what it hands over, and knows nothing of bodies that are elsewhere. */

@@ -1,6 +1,5 @@
 import { queryFromInfo } from '@pothos/plugin-prisma';
 import type { WebhookMessage as MessageRow } from '#generated/prisma/client.ts';
-import { NotFoundError } from '#lib/errors.ts';
 import type { Header } from '#lib/redact-headers.ts';
 import { canReadMessage, readableMessages } from '#resolvers/webhooks/access.ts';
 import { standingLoader } from '#resolvers/webhooks/inbox/status.ts';
@@ -209,7 +208,7 @@ builder.queryField('webhookMessages', (t) =>
 );
 
 interface ReceivedShape extends StreamItemShape {
-  readonly messageId: MessageRow['id'];
+  readonly message: MessageRow;
 }
 
 const WebhookMessageReceived = builder
@@ -218,17 +217,11 @@ const WebhookMessageReceived = builder
     description: 'A message became readable.',
     interfaces: [StreamItem],
     fields: (t) => ({
-      message: t.prismaField({
+      message: t.field({
         type: WebhookMessage,
         description: 'The message.',
-        resolve: async (query, item, _args, ctx) => {
-          const message = await ctx.prisma.webhookMessage.findUnique({
-            ...query,
-            where: { id: item.messageId },
-          });
-          if (message === null) throw new NotFoundError('The message is no longer kept');
-          return message;
-        },
+        // The row that the feed has read for all: only its relations are read for each.
+        resolve: (item) => item.message,
       }),
     }),
   });
@@ -236,7 +229,7 @@ const WebhookMessageReceived = builder
 const WebhookStreamItem = builder.unionType('WebhookStreamItem', {
   description: 'What the webhook stream carries.',
   types: [WebhookMessageReceived, StreamCheckpoint],
-  resolveType: (item) => ('messageId' in item ? WebhookMessageReceived : StreamCheckpoint),
+  resolveType: (item) => ('message' in item ? WebhookMessageReceived : StreamCheckpoint),
 });
 
 builder.subscriptionField('webhookMessageReceived', (t) =>
@@ -259,6 +252,6 @@ builder.subscriptionField('webhookMessageReceived', (t) =>
     },
     subscribe: (_root, { filter, after }, ctx) =>
       watchMessages(ctx, { filter: parseFilter(filter), after: after ?? null }),
-    resolve: ({ cursor, item }) => (item === null ? { cursor } : { cursor, messageId: item.id }),
+    resolve: ({ cursor, item }) => (item === null ? { cursor } : { cursor, message: item }),
   }),
 );

@@ -7,9 +7,9 @@ import { assertInputFilter, assertWithin, LEASE_SECONDS_MAX } from './input.ts';
 import {
   ATTEMPTS_MAX,
   advanceFloors,
-  filterCondition,
-  filterValues,
+  type GivenFilter,
   GRANTED,
+  givenFilter,
   lockInbox,
   NOW,
 } from './sql.ts';
@@ -20,6 +20,7 @@ export const WAIT_SECONDS_MAX = 20;
 /** Leases of one user in one repository at once: a stuck repository fills up alone. */
 export const IN_FLIGHT_MAX = 1_000;
 const LOOK_MS = 1_000;
+const POSITION_MAX = `${2n ** 63n - 1n}`;
 const NOTHING: Pulled = { deliveries: [], hasMore: false };
 
 export interface Delivery {
@@ -83,48 +84,58 @@ const BURY = `
   WHERE user_id = $1 AND state = 'LEASED' AND due_at <= ${NOW} AND attempt >= $2
   RETURNING lane_id`;
 
-/** The first messages of lane `s` that were never handed out to the user. */
-function freshOf(limit: string): string {
+/**
+ * The first messages of lane `s` that were never handed out to the user. `OFFSET 0` keeps the planner
+ * from joining: what it knows of a busy table is always old, and it chose to go through all of it.
+ */
+function freshOf(filter: string, limit: string): string {
   return `
     SELECT m.id, m.lane_id, m.lane_sequence, m.position, m.byte_size FROM webhook_message m
     WHERE m.lane_id = s.id AND m.lane_sequence > s.floor
       AND NOT EXISTS (
-        SELECT 1 FROM webhook_delivery d WHERE d.user_id = $1 AND d.message_id = m.id
+        SELECT 1 FROM webhook_delivery d
+        WHERE d.user_id = $1 AND d.lane_id = m.lane_id AND d.sequence = m.lane_sequence OFFSET 0
       )
-      AND ${filterCondition(6)}
+      AND ${filter}
     ORDER BY m.lane_sequence LIMIT ${limit}`;
 }
 
 // The oldest of all lanes lie in the lanes whose first fresh message is among the oldest, so `head`
-// leaves out the rest before any lane is read further than its first: a user may have thousands.
-const LEASE = `
-  WITH ${GRANTED}, held AS (
-    SELECT d.lane_id, count(*) AS count FROM webhook_delivery d
-    WHERE d.user_id = $1 AND d.state = 'LEASED' AND d.due_at > ${NOW} GROUP BY d.lane_id
-  ), lane AS (
-    SELECT l.id, s.path, greatest(coalesce(f.floor, 0), l.pruned_sequence) AS floor,
-           $4 - coalesce(held.count, 0) AS room
-    FROM webhook_lane l
-    JOIN granted g ON g.source_id = l.source_id
-    JOIN webhook_source s ON s.id = l.source_id
-    LEFT JOIN webhook_inbox_floor f ON f.user_id = $1 AND f.lane_id = l.id
-    LEFT JOIN held ON held.lane_id = l.id
-    WHERE coalesce(held.count, 0) < $4 AND l.last_sequence > l.pruned_sequence
-      AND ($6::text[] IS NULL OR s.path = ANY($6))
-      AND ($7::uuid[] IS NULL OR l.repository_id = ANY($7))
+// leaves out the rest before any lane is read further than its first: a user may have thousands. Where
+// it is full, nothing behind the last of those firsts can be among the oldest either.
+const leaseMatching = ({ message: filter, lane }: GivenFilter) => `
+  WITH ${GRANTED}, lane AS (
+    SELECT s.*, $4 - held.count AS room
+    FROM (
+      SELECT l.id, l.repository_id, s.path,
+             greatest(coalesce(f.floor, 0), l.pruned_sequence) AS floor
+      FROM webhook_lane l
+      JOIN granted g ON g.source_id = l.source_id
+      JOIN webhook_source s ON s.id = l.source_id
+      LEFT JOIN webhook_inbox_floor f ON f.user_id = $1 AND f.lane_id = l.id
+    ) s CROSS JOIN LATERAL (
+      SELECT count(*) FROM webhook_delivery d
+      WHERE d.user_id = $1 AND d.lane_id = s.id AND d.state = 'LEASED' AND d.due_at > ${NOW}
+    ) held
+    WHERE held.count < $4 AND ${lane}
   ), head AS (
-    SELECT s.*
-    FROM lane s CROSS JOIN LATERAL (${freshOf('1')}) m
+    SELECT s.*, m.position AS first
+    FROM lane s CROSS JOIN LATERAL (${freshOf(filter, '1')}) m
     ORDER BY m.position LIMIT $3 + 1
   ), candidate AS (
-    SELECT m.id, m.lane_id, m.lane_sequence, m.position, m.byte_size, d.attempt, s.room
-    FROM lane s
-    JOIN webhook_delivery d ON d.user_id = $1 AND d.lane_id = s.id
-      AND d.state IN ('WAITING', 'LEASED') AND d.due_at <= ${NOW}
-    JOIN webhook_message m ON m.id = d.message_id
-    WHERE ${filterCondition(6)}
+    SELECT m.*, s.room
+    FROM lane s CROSS JOIN LATERAL (
+      SELECT m.id, m.lane_id, m.lane_sequence, m.position, m.byte_size, d.attempt
+      FROM webhook_delivery d JOIN webhook_message m ON m.id = d.message_id
+      WHERE d.user_id = $1 AND d.lane_id = s.id
+        AND d.state IN ('WAITING', 'LEASED') AND d.due_at <= ${NOW} AND ${filter}
+      ORDER BY d.sequence LIMIT $3 + 1
+    ) m
     UNION ALL
-    SELECT m.*, 0, s.room FROM head s CROSS JOIN LATERAL (${freshOf('$3 + 1')}) m
+    SELECT m.*, 0, s.room FROM head s CROSS JOIN LATERAL (${freshOf(filter, '$3 + 1')}) m
+    WHERE m.position <= (
+      SELECT CASE WHEN count(*) > $3 THEN max(first) ELSE ${POSITION_MAX} END FROM head
+    )
   ), fitting AS (
     SELECT *, row_number() OVER (PARTITION BY lane_id ORDER BY position) AS nth FROM candidate
   ), ordered AS (
@@ -157,6 +168,8 @@ async function lease(sql: Sql, ctx: Context, userId: string, input: PullInput): 
     userId,
     buried.map(({ lane_id }) => lane_id),
   );
+  const { limit, leaseSeconds } = input;
+  const filter = givenFilter(input.filter, 6);
   const rows = await sql.query<{
     message_id: string;
     attempt: number;
@@ -164,16 +177,9 @@ async function lease(sql: Sql, ctx: Context, userId: string, input: PullInput): 
     due_at: Date;
     has_more: boolean;
   }>(
-    LEASE,
-    [
-      userId,
-      input.leaseSeconds,
-      input.limit,
-      IN_FLIGHT_MAX,
-      PULL_BYTES_MAX,
-      ...filterValues(input.filter),
-    ],
-    'lease-webhooks',
+    leaseMatching(filter),
+    [userId, leaseSeconds, limit, IN_FLIGHT_MAX, PULL_BYTES_MAX, ...filter.values],
+    `lease-webhooks ${filter.shape}`,
   );
   return {
     deliveries: rows.map((row) => ({

@@ -35,28 +35,54 @@ export const STATE = `
     ELSE d.state::text
   END`;
 
-/** A condition on message `m` and its source `s`, of which only the path counts; `$first` and the six after it are `filterValues`. */
+const CONDITIONS = [
+  ['sources', 'text[]', (value: string) => `s.path = ANY(${value})`],
+  ['repositoryIds', 'uuid[]', (value: string) => `m.repository_id = ANY(${value})`],
+  ['eventNames', 'text[]', (value: string) => `m.event_name = ANY(${value})`],
+  ['actions', 'text[]', (value: string) => `m.action = ANY(${value})`],
+  ['branches', 'text[]', (value: string) => `m.branch = ANY(${value})`],
+  ['receivedFrom', 'timestamptz', (value: string) => `m.received_at >= ${value}`],
+  ['receivedTo', 'timestamptz', (value: string) => `m.received_at < ${value}`],
+] as const;
+
+/** A condition on message `m` and its source `s`; `$first` and the six after it are `filterValues`. */
 export function filterCondition(first: number): string {
-  const [sources, repositories, events, actions, branches, from, to] = Array.from(
-    { length: 7 },
-    (_, index) => `$${first + index}`,
-  );
-  return `
-    (${sources}::text[] IS NULL OR s.path = ANY(${sources}))
-    AND (${repositories}::uuid[] IS NULL OR m.repository_id = ANY(${repositories}))
-    AND (${events}::text[] IS NULL OR m.event_name = ANY(${events}))
-    AND (${actions}::text[] IS NULL OR m.action = ANY(${actions}))
-    AND (${branches}::text[] IS NULL OR m.branch = ANY(${branches}))
-    AND (${from}::timestamptz IS NULL OR m.received_at >= ${from})
-    AND (${to}::timestamptz IS NULL OR m.received_at < ${to})`;
+  return CONDITIONS.map(([, type, compare], index) => {
+    const value = `$${first + index}::${type}`;
+    return `(${value} IS NULL OR ${compare(value)})`;
+  }).join(' AND ');
 }
 
 export function filterValues(filter: WebhookFilter): unknown[] {
-  const { sources, repositoryIds, eventNames, actions, branches, receivedFrom, receivedTo } =
-    filter;
-  return [sources, repositoryIds, eventNames, actions, branches, receivedFrom, receivedTo].map(
-    (value) => value ?? null,
-  );
+  return CONDITIONS.map(([name]) => filter[name] ?? null);
+}
+
+/** A filter as only the conditions that it gives, with their values from `$first` on. */
+export interface GivenFilter {
+  readonly message: string;
+  /** What of it can be said of a whole lane `s`. */
+  readonly lane: string;
+  readonly values: readonly unknown[];
+  /** Equal for filters with the same conditions: part of a prepared statement's name. */
+  readonly shape: string;
+}
+
+/**
+ * For the hot path: a condition that may ask for nothing makes PostgreSQL, once it has planned for all
+ * values together, expect so few rows that it sorts whole lanes to find their first.
+ */
+export function givenFilter(filter: WebhookFilter, first: number): GivenFilter {
+  const given = CONDITIONS.filter(([name]) => filter[name] != null);
+  const message = given.map(([, type, compare], index) => compare(`$${first + index}::${type}`));
+  const isOfLane = (index: number) =>
+    given[index]?.[0] === 'sources' || given[index]?.[0] === 'repositoryIds';
+  const lane = message.filter((_condition, index) => isOfLane(index));
+  return {
+    message: ['true', ...message].join(' AND '),
+    lane: ['true', ...lane].join(' AND ').replaceAll('m.repository_id', 's.repository_id'),
+    values: given.map(([name]) => filter[name]),
+    shape: given.map(([name]) => name).join(),
+  };
 }
 
 /** One pull or settlement of a user decides at a time, on any node; released with the transaction. */
