@@ -11,7 +11,9 @@ if (unknown !== undefined) {
   process.stderr.write(`There is no scenario ${unknown}: ${SCENARIOS.join(', ')}\n`);
   process.exit(1);
 }
-console.log(`Node ${process.versions.node}, ${cpus().length} processors, ${cpus()[0]?.model ?? ''}`);
+console.log(
+  `Node ${process.versions.node}, ${cpus().length} processors, ${cpus()[0]?.model ?? ''}`,
+);
 for (const scenario of asked.length > 0 ? asked : SCENARIOS) {
   console.log(`\n## ${scenario}`);
   const file = new URL(`./${scenario}.ts`, import.meta.url).pathname;

@@ -615,6 +615,25 @@ test('the table being away is outlived, level or behind, and nothing is missed',
   await Promise.all([behind.return(), level.return()]);
 });
 
+test('who reads nothing holds no more than its queue, and reads on from the table', async () => {
+  const world = createWorld({ pageItems: 10, ringBytesMax: 2, queueBytesMax: 5 });
+  const [stuck, stays] = [await opened(world), await opened(world)];
+  const read = async (stream: FollowStream<Item>) =>
+    Number((await settled(world, stream.next())).value?.item?.position);
+  world.head = 1;
+  await world.tick();
+  expect([await read(stuck), await read(stays)]).toEqual([1, 1]);
+  world.head = 50;
+  world.deliver(50);
+  await drain(world);
+  for (let position = 2; position <= 50; position += 1) expect(await read(stays)).toBe(position);
+  // What it would still have to read is gone: all that it gets now is what it held.
+  world.pruned = 50;
+  for (let position = 2; position <= 7; position += 1) expect(await read(stuck)).toBe(position);
+  await expect(read(stuck)).rejects.toMatchObject({ code: 'CURSOR_EXPIRED' });
+  await stays.return();
+});
+
 test('a hole that the table cannot explain ends the stream rather than be skipped', async () => {
   const world = createWorld(WIDE);
   world.head = 5;

@@ -25,6 +25,8 @@ export interface FeedHub<Item> {
    * `UnavailableError` once the hub is closed.
    */
   hold(key: string, head: FeedHead): { readonly reader: KeyReader<Item>; release(): void };
+  /** Tells followers on this node that the key's head has moved, sooner than the bus will. */
+  notice(key: string, head: bigint): void;
   /** Notices that the key's head moves, from before the returned promise resolved until `stop`. */
   watch(key: string): Promise<HeadWatch>;
   /** Called each `headCheckMs` while somebody follows: how streams notice that time passes. */
@@ -83,7 +85,7 @@ export function createFeedHub<Item>(options: FeedHubOptions<Item>): FeedHub<Item
       })
       .catch((error: unknown) => {
         // The look at the heads carries the followers until the bus is back.
-        tail = null;
+        if (tail === opening) tail = null;
         onError(error);
         return null;
       });
@@ -199,6 +201,8 @@ export function createFeedHub<Item>(options: FeedHubOptions<Item>): FeedHub<Item
         },
       };
     },
+
+    notice: (key, position) => held.get(key)?.reader.advanceTo(position),
 
     async watch(key) {
       const { reader, release } = hub.hold(key, await readHead(key));

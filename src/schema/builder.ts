@@ -43,7 +43,7 @@ export const builder = new SchemaBuilder<{
   DefaultFieldNullability: false;
   DefaultNodeNullability: false;
   DefaultEdgesNullability: { list: false; items: false };
-  AuthScopes: { viewer: boolean; scope: Scope; anyRole: readonly Role[] };
+  AuthScopes: { viewer: boolean; scopes: readonly Scope[]; anyRole: readonly Role[] };
 }>({
   // The errors plugin comes first, so that its unions also hold what the later ones throw.
   plugins: [
@@ -77,7 +77,7 @@ export const builder = new SchemaBuilder<{
         : new ForbiddenError('This viewer or its token may not read or do this'),
     authScopes: (ctx) => ({
       viewer: ctx.viewer !== null,
-      scope: (scope) => ctx.viewer?.scopes.has(scope) ?? false,
+      scopes: (scopes) => scopes.every((scope) => ctx.viewer?.scopes.has(scope)),
       anyRole: (roles) => roles.some((role) => ctx.viewer?.roles.has(role)),
     }),
   },

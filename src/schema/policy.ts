@@ -1,9 +1,9 @@
 import type { Scope } from '#auth/scopes.ts';
 import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, type PageArguments } from '#lib/page.ts';
 
-/** Who may use a field: enforced, and printed in the schema as `@auth`, from the same words. */
-export function withScope(scope: Scope) {
-  return { authScopes: { scope }, directives: { auth: { scopes: [scope] } } };
+/** Whose token may use a field: enforced, and printed in the schema as `@auth`, from the same words. */
+export function withScope(...scopes: readonly Scope[]) {
+  return { authScopes: { scopes }, directives: { auth: { scopes } } };
 }
 
 /** What a field costs when it is more than the usual 1: counted, and printed as `@cost`. */

@@ -55,6 +55,7 @@ async function projectPart(app: Services, batch: readonly Entry<WebhookReceived>
     return stored;
   });
   if (head === null) return;
+  app.webhookFeed.notice(WEBHOOK_FEED_KEY, head);
   const newest = Math.max(...prepared.map(({ received }) => Date.parse(received.receivedAt)));
   app.metrics.webhookProjectionLagSeconds.set(Math.max(0, (Date.now() - newest) / 1000));
 }

@@ -58,7 +58,7 @@ builder.prismaObjectField('User', 'personalAccessTokens', (t) =>
     cursor: 'id',
     description: "The account's tokens, oldest first. Only the account itself sees them.",
     ...withScope('viewer:read'),
-    authScopes: (user, _args, ctx) => ctx.viewer?.userId === user.id && { scope: 'viewer:read' },
+    authScopes: (user, _args, ctx) => ctx.viewer?.userId === user.id && { scopes: ['viewer:read'] },
     complexity: pageComplexity,
     query: { orderBy: { id: 'asc' } },
   }),

@@ -49,7 +49,7 @@ builder.queryField('viewer', (t) =>
     nullable: true,
     description: 'The account that is asking; null for guests. Needs the scope `viewer:read`.',
     ...withScope('viewer:read'),
-    authScopes: (_root, _args, ctx) => ctx.viewer === null || { scope: 'viewer:read' },
+    authScopes: (_root, _args, ctx) => ctx.viewer === null || { scopes: ['viewer:read'] },
     resolve: (_root, _args, ctx) => ctx.viewer?.user ?? null,
   }),
 );

@@ -94,8 +94,8 @@ builder.mutationField('pullWebhookMessages', (t) =>
     type: WebhookMessagesPulled,
     description:
       'Leases the oldest pending messages that the viewer may see: nobody else who pulls for the account gets them until ' +
-      `they are settled or the lease ends. At most ${IN_FLIGHT_MAX} leases a repository at once. Needs \`webhooks:pull\`.`,
-    ...withScope('webhooks:pull'),
+      `they are settled or the lease ends. At most ${IN_FLIGHT_MAX} leases a repository at once. Needs the scopes \`webhooks:pull\` and \`webhooks:read\`.`,
+    ...withScope('webhooks:pull', 'webhooks:read'),
     complexity: ({ input }) => ({
       field: 10,
       multiplier: Math.min(Math.max(input.limit, 1), PULL_LIMIT_MAX),

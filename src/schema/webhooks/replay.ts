@@ -36,8 +36,8 @@ builder.mutationField('replayWebhookMessages', (t) =>
     type: WebhookMessagesReplayed,
     description:
       'Makes settled messages, dead letters among them, pending again for the viewer and nobody else, as if never handed ' +
-      `out. At most ${REPLAY_MAX} a call, oldest first. Needs the scope \`webhooks:pull\`.`,
-    ...withScope('webhooks:pull'),
+      `out. At most ${REPLAY_MAX} a call, oldest first. Needs the scopes \`webhooks:pull\` and \`webhooks:read\`.`,
+    ...withScope('webhooks:pull', 'webhooks:read'),
     args: { input: t.arg({ type: ReplayInput, required: true, description: 'What to replay.' }) },
     errors: {
       types: ERRORS,

@@ -85,8 +85,8 @@ builder.mutationField('ackWebhookMessages', (t) =>
   t.field({
     type: WebhookMessagesAcknowledged,
     description:
-      'Settles messages for the viewer, each by itself. Needs the scope `webhooks:pull`.',
-    ...withScope('webhooks:pull'),
+      'Settles messages for the viewer, each by itself. Needs the scopes `webhooks:pull` and `webhooks:read`.',
+    ...withScope('webhooks:pull', 'webhooks:read'),
     args: { input: t.arg({ type: AckInput, required: true, description: 'What to acknowledge.' }) },
     errors: {
       types: ERRORS,
@@ -140,8 +140,9 @@ const NackInput = builder.inputType('NackWebhookMessagesInput', {
 builder.mutationField('nackWebhookMessages', (t) =>
   t.field({
     type: WebhookMessagesHandedBack,
-    description: 'Hands messages back before their leases end. Needs the scope `webhooks:pull`.',
-    ...withScope('webhooks:pull'),
+    description:
+      'Hands messages back before their leases end. Needs the scopes `webhooks:pull` and `webhooks:read`.',
+    ...withScope('webhooks:pull', 'webhooks:read'),
     args: { input: t.arg({ type: NackInput, required: true, description: 'What to hand back.' }) },
     errors: {
       types: ERRORS,
@@ -187,8 +188,9 @@ const ExtendInput = builder.inputType('ExtendWebhookLeasesInput', {
 builder.mutationField('extendWebhookLeases', (t) =>
   t.field({
     type: WebhookLeasesExtended,
-    description: 'Holds leased messages longer. Needs the scope `webhooks:pull`.',
-    ...withScope('webhooks:pull'),
+    description:
+      'Holds leased messages longer. Needs the scopes `webhooks:pull` and `webhooks:read`.',
+    ...withScope('webhooks:pull', 'webhooks:read'),
     complexity: ({ input }) => ({ field: 1, multiplier: Math.max(input.receipts.length, 1) }),
     args: {
       input: t.arg({ type: ExtendInput, required: true, description: 'What to hold longer.' }),
