@@ -1,6 +1,6 @@
 // One API node as operators run it: `node src/main.ts`, watched over as a process manager would.
 import { fork } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
+import { openSync } from 'node:fs';
 import path from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -29,7 +29,8 @@ const START_AGAIN_MS = 100;
 
 export function createApiNode(options: ApiNodeOptions): ApiNode {
   const { name, port, folder, environment, onFault } = options;
-  const log = createWriteStream(path.join(folder, `${name}.log`), { flags: 'a' });
+  // A file and no pipe: a node that outlives us must be able to say its last words, or it never ends.
+  const log = openSync(path.join(folder, `${name}.log`), 'a');
   let killCurrent: (() => Promise<void>) | null = null;
   /** Counts the calls of `start` and `kill`: only the latest one has a say. */
   let will = 0;
@@ -39,10 +40,8 @@ export function createApiNode(options: ApiNodeOptions): ApiNode {
     const child = fork(MAIN, {
       env: { PATH: process.env['PATH'], ...environment, PORT: String(port) },
       execArgv: ['--import', EXIT_WITH_PARENT],
-      silent: true,
+      stdio: ['ignore', log, log, 'ipc'],
     });
-    child.stdout?.pipe(log, { end: false });
-    child.stderr?.pipe(log, { end: false });
     let isReady = false;
     let killed = false;
     const exited = new Promise<void>((resolve) => {

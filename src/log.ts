@@ -12,8 +12,11 @@ const SECRET_PATHS = [
   'secretKey',
 ].flatMap((name) => [name, `*.${name}`, `*.headers.${name}`, `headers.${name}`]);
 
-/** JSON lines on standard output; `time` is RFC 3339. */
-export function createLog(level: string, destination?: DestinationStream): Log {
+/**
+ * JSON lines on standard output; `time` is RFC 3339. Through Node's own stream: pino's would wait for
+ * ever for a reader that is gone, and the process could not end.
+ */
+export function createLog(level: string, destination: DestinationStream = process.stdout): Log {
   const options = {
     level,
     base: null,
@@ -21,5 +24,5 @@ export function createLog(level: string, destination?: DestinationStream): Log {
     formatters: { level: (label: string) => ({ level: label }) },
     redact: { paths: SECRET_PATHS, censor: '[REDACTED]' },
   };
-  return destination === undefined ? pino(options) : pino(options, destination);
+  return pino(options, destination);
 }

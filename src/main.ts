@@ -8,6 +8,8 @@ await main();
 
 async function main(): Promise<void> {
   const config = readConfig();
+  // Whoever read the log has left: that is no reason to end.
+  process.stdout.on('error', () => {});
   const log = createLog(config.logLevel);
   try {
     const app = await createApp(config, { log });

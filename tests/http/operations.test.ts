@@ -153,7 +153,11 @@ describe('a stop in order', () => {
     await blocker.query('BEGIN; LOCK TABLE webhook_message IN ACCESS EXCLUSIVE MODE');
     const slow = post(one.url, { query: '{ webhookMessages { nodes { id } } }' }, token);
     await until(async () => {
-      const { rows } = await blocker.query('SELECT FROM pg_locks WHERE NOT granted');
+      const { rows } = await blocker.query(
+        `SELECT FROM pg_locks l JOIN pg_database d ON d.oid = l.database
+         WHERE NOT l.granted AND l.relation = 'webhook_message'::regclass
+           AND d.datname = current_database()`,
+      );
       return rows.length > 0;
     });
 
