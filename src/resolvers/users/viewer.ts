@@ -44,7 +44,7 @@ export function createAuthenticator(sql: Sql): (token: string) => Promise<Viewer
       const rows = await sql.query<Row>(FIND, [values], 'find-viewers');
       return new Map(rows.map((row) => [row.token_hash.toString('hex'), viewerOf(row)]));
     },
-    { concurrency: 2, keysMax: 1_000 },
+    { concurrency: 1, keysMax: 1_000 },
   );
   return async (token) => {
     const viewer = await load(hashToken(token).toString('hex'));
