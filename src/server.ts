@@ -7,6 +7,7 @@ import { createRequestIds } from '#lib/request-id.ts';
 import { createSchema } from '#schema/index.ts';
 import { createEngine, type Engine } from '#server/engine.ts';
 import { registerGraphQL } from '#server/graphql.ts';
+import { markStopping } from '#server/request.ts';
 import { createEventStreams, type EventStreamTimes } from '#server/sse.ts';
 import { registerWebSocket, type SocketTimes } from '#server/websocket.ts';
 
@@ -42,6 +43,10 @@ export async function createServer(app: Services, options: ServerOptions = {}): 
     // One logger for all: a child each request costs more than most requests have to say.
     childLoggerFactory: (logger) => logger,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    // Clients that offer HTTP/2 over plain HTTP ask for an upgrade as well: they are just answered.
+    http: {
+      shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
+    },
     forceCloseConnections: 'idle',
     // For what is refused before a route is found, e.g. a path that is not percent-encoded UTF-8.
     frameworkErrors: (error, request, reply) => {
@@ -68,6 +73,7 @@ export async function createServer(app: Services, options: ServerOptions = {}): 
   });
   fastify.addHook('preClose', async () => {
     closing = true;
+    markStopping(fastify.server);
     // Connections first: ending what they carry would tell clients that all is over.
     streams.close();
     await sockets.close();

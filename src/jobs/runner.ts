@@ -1,4 +1,5 @@
 import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
 import type { Services } from '#context.ts';
 import type { Subscription } from '#pubsub/bus.ts';
 import { type TimedJob, type TopicJob, timedJobs, topicJobs } from './index.ts';
@@ -71,12 +72,8 @@ async function aborted(term: AbortSignal): Promise<void> {
 }
 
 async function pause(forMs: number, term: AbortSignal): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const elapsed = new Promise((resolve) => {
-    timer = setTimeout(resolve, forMs);
-  });
-  await Promise.race([elapsed, aborted(term)]);
-  clearTimeout(timer);
+  // Rejects only when the term ends, which the caller looks at.
+  await setTimeout(forMs, undefined, { signal: term }).catch(() => {});
 }
 
 function note(app: Services, job: string, error: unknown): void {

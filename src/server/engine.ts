@@ -35,7 +35,7 @@ export interface OperationRequest {
 
 export interface Engine {
   readonly schema: GraphQLSchema;
-  /** The document, parsed once for all who send the same text. Throws `GraphQLError`. */
+  /** The document: the one remembered for this text once it was found valid. Throws `GraphQLError`. */
   parse(text: string): DocumentNode;
   /** What forbids it to run; empty when nothing does. Remembered with the document. */
   validate(document: DocumentNode): readonly GraphQLError[];
@@ -50,7 +50,9 @@ export interface Engine {
   endStreams(): Promise<void>;
 }
 
-const DOCUMENT_CHARACTERS_MAX = 8 * 2 ** 20;
+/** What remembered documents may weigh: their nodes weigh up to this much for a character of text. */
+const DOCUMENT_BYTES_MAX = 64 * 2 ** 20;
+const BYTES_PER_CHARACTER = 256;
 /** A document is compiled once it has come this often: one that comes once is not worth it. */
 const COMPILE_FROM_USE = 3;
 
@@ -69,8 +71,8 @@ interface PreparedOperation {
 
 export function createEngine(schema: GraphQLSchema, metrics: Metrics): Engine {
   const documents = new LRUCache<string, DocumentNode>({
-    maxSize: DOCUMENT_CHARACTERS_MAX,
-    sizeCalculation: (_document, text) => text.length + 1,
+    maxSize: DOCUMENT_BYTES_MAX,
+    sizeCalculation: (_document, text) => (text.length + 1) * BYTES_PER_CHARACTER,
   });
   const preparedOf = new WeakMap<DocumentNode, Prepared>();
   const streams = new Set<ResultStream>();
@@ -180,11 +182,7 @@ export function createEngine(schema: GraphQLSchema, metrics: Metrics): Engine {
     schema,
 
     parse(text) {
-      const known = documents.get(text);
-      if (known !== undefined) return known;
-      const document = parseWithin(text);
-      documents.set(text, document);
-      return document;
+      return documents.get(text) ?? parseWithin(text);
     },
 
     validate(document) {
@@ -195,6 +193,9 @@ export function createEngine(schema: GraphQLSchema, metrics: Metrics): Engine {
           fault === null
             ? validate(schema, document, undefined, { maxErrors: 10 }).map(withCode)
             : [fault];
+        // Only what can run is worth remembering.
+        const text = document.loc?.source.body;
+        if (prepared.errors.length === 0 && text !== undefined) documents.set(text, document);
       }
       return prepared.errors;
     },

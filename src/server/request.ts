@@ -4,13 +4,22 @@ import { type Context, createContext, type Origin, type Services } from '#contex
 import { UnauthenticatedError, UnavailableError } from '#lib/errors.ts';
 import { isPassing } from '#lib/passing-failure.ts';
 
+const stopping = new WeakSet<object>();
+
+/** From now on, requests of this HTTP server that wait for something are told to stop waiting. */
+export function markStopping(server: object): void {
+  stopping.add(server);
+}
+
 /** Throws `UnauthenticatedError` for credentials that do not count; without any the viewer is a guest. */
 export function contextOf(app: Services, request: FastifyRequest): Promise<Context> {
   const { socket } = request.raw;
+  const { server } = request.server;
   const lastEventId = request.headers['last-event-id'];
   return contextFor(app, request.headers.authorization, {
     requestId: request.id,
-    isGone: () => socket.destroyed,
+    // A stopping server finishes what is under way; who only waits is to come back elsewhere.
+    isGone: () => socket.destroyed || stopping.has(server),
     // What a browser sends that has received nothing yet is empty.
     lastEventId: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : null,
   });

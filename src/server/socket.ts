@@ -10,6 +10,8 @@ export interface SocketExtra {
   readonly request: IncomingMessage;
 }
 
+export const UNSENT_BYTES_MAX = 1 << 20;
+
 /** Close codes that the protocol leaves to the WebSocket standard. */
 export const CLOSE = {
   /** The client has to connect again, and will be served. */
@@ -36,7 +38,16 @@ export function serveSocket(
     {
       protocol: socket.protocol,
       // What cannot be sent has no reader any more: the close that follows is what counts.
-      send: (text) => new Promise((resolve) => socket.send(text, () => resolve())),
+      send: (text) => {
+        // Who sends without reading is not read either: a protocol's own answers pile up, too.
+        if (socket.bufferedAmount > UNSENT_BYTES_MAX) socket.pause();
+        return new Promise((resolve) =>
+          socket.send(text, () => {
+            if (socket.bufferedAmount <= UNSENT_BYTES_MAX) socket.resume();
+            resolve();
+          }),
+        );
+      },
       close: (code, reason) => socket.close(code, reason),
       onMessage: (take) =>
         socket.on('message', (data: Buffer) => {

@@ -9,7 +9,7 @@ import { type Engine, unknownOperation } from './engine.ts';
 import { LIMITS, limitError } from './limits.ts';
 import { maskError } from './mask.ts';
 import { contextFor } from './request.ts';
-import { CLOSE, closeWith, type SocketExtra, serveSocket } from './socket.ts';
+import { CLOSE, closeWith, type SocketExtra, serveSocket, UNSENT_BYTES_MAX } from './socket.ts';
 
 export interface SocketTimes {
   /** From opening to `connection_init`; then 4408. */
@@ -27,7 +27,6 @@ const TIMES: SocketTimes = {
   unsentForMs: 30_000,
   closeTimeoutMs: 2_000,
 };
-const UNSENT_BYTES_MAX = 1 << 20;
 
 export interface WebSocketDoor {
   /** Tells every client to come back (1012) and takes no more. */
@@ -102,6 +101,8 @@ export function registerWebSocket(
     const isOurs = request.url?.split('?', 1)[0] === '/graphql';
     if (closing || !isOurs) {
       const status = isOurs ? '503 Service Unavailable' : '404 Not Found';
+      // Half-open otherwise: nothing else would ever end it.
+      socket.once('finish', () => socket.destroy());
       socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
       return;
     }

@@ -1,3 +1,6 @@
+-- AlterTable
+ALTER TABLE "feed" ADD COLUMN     "stored_bytes" BIGINT NOT NULL DEFAULT 0;
+
 -- CreateEnum
 CREATE TYPE "delivery_state" AS ENUM ('WAITING', 'LEASED', 'ACKNOWLEDGED', 'DEAD');
 

@@ -160,11 +160,12 @@ async function store(sql: Sql, batch: readonly Prepared[]): Promise<bigint | nul
     'insert-webhook-bodies',
   );
   const head = first + BigInt(fresh.length) - 1n;
-  await sql.query('UPDATE feed SET last_position = $3 WHERE name = $1 AND key = $2', [
-    WEBHOOK_FEED,
-    WEBHOOK_FEED_KEY,
-    head.toString(),
-  ]);
+  const bytes = fresh.reduce((sum, { byteSize }) => sum + byteSize, 0);
+  await sql.query(
+    `UPDATE feed SET last_position = $3, stored_bytes = stored_bytes + $4
+     WHERE name = $1 AND key = $2`,
+    [WEBHOOK_FEED, WEBHOOK_FEED_KEY, head.toString(), bytes],
+  );
   return head;
 }
 

@@ -3,7 +3,7 @@ import type { Sql } from '#database/client.ts';
 import { removeLeftoverBodies } from './claimed-body.ts';
 import { WEBHOOK_FEED, WEBHOOK_FEED_KEY } from './feed.ts';
 
-const BATCH = 1_000n;
+const BATCH = 1_000;
 const SWEEP_MAX = 5_000;
 /** A redelivery is recognised this long, even if the message itself had to go. */
 const REMEMBER_HOURS = 72;
@@ -13,10 +13,9 @@ const REMEMBER_HOURS = 72;
  * edge: cursors before it have expired, and say so. Settled or not: an inbox holds nothing up.
  */
 export async function pruneWebhooks(app: Services): Promise<void> {
-  const { webhookRetainDays, webhookRetainBytes } = app.config;
-  const upTo = await findEdge(app.database, webhookRetainDays, webhookRetainBytes);
-  let pruned = await app.database.transaction((sql) => pruneBatch(sql, upTo));
-  while (pruned < upTo) pruned = await app.database.transaction((sql) => pruneBatch(sql, upTo));
+  const { webhookRetainDays: days, webhookRetainBytes: bytes } = app.config;
+  const prune = () => app.database.transaction((sql) => pruneBatch(sql, days, bytes));
+  while ((await prune()) === BATCH);
   let swept = await sweepDeliveries(app.database);
   while (swept === SWEEP_MAX) swept = await sweepDeliveries(app.database);
   await app.database.query(
@@ -24,24 +23,6 @@ export async function pruneWebhooks(app: Services): Promise<void> {
     [REMEMBER_HOURS],
   );
   await removeLeftoverBodies(app.database);
-}
-
-/** The last position to remove. */
-async function findEdge(sql: Sql, days: number, bytes: number): Promise<bigint> {
-  const [edge] = await sql.query<{ position: string }>(
-    `SELECT greatest(f.pruned_position, by_age.position, by_bytes.position) AS position
-     FROM feed f, LATERAL (
-       SELECT coalesce(min(m.position) - 1, f.last_position) AS position FROM webhook_message m
-       WHERE m.received_at >= naru_now() - make_interval(days => $3)
-     ) by_age, LATERAL (
-       SELECT coalesce(max(position), 0) AS position FROM (
-         SELECT position, sum(byte_size) OVER (ORDER BY position DESC) AS bytes FROM webhook_message
-       ) m WHERE m.bytes > $4
-     ) by_bytes
-     WHERE f.name = $1 AND f.key = $2`,
-    [WEBHOOK_FEED, WEBHOOK_FEED_KEY, days, bytes],
-  );
-  return BigInt(edge?.position ?? 0);
 }
 
 /**
@@ -61,34 +42,53 @@ async function sweepDeliveries(sql: Sql): Promise<number> {
   return rows.length;
 }
 
-/** Removes the next batch up to `upTo`; answers with the feed's new edge. */
-async function pruneBatch(sql: Sql, upTo: bigint): Promise<bigint> {
-  const [feed] = await sql.query<{ pruned_position: string }>(
-    'SELECT pruned_position FROM feed WHERE name = $1 AND key = $2 FOR UPDATE',
+// From the oldest on: too old, or still over the bytes when its turn comes. The first that is neither
+// is the new edge, so that what is kept has no hole. Never more is read than is removed at once.
+const FIND_EDGE = `
+  SELECT coalesce(min(m.position) FILTER (WHERE m.received_at >= naru_now() - make_interval(days => $2)
+                                            AND m.before >= $3) - 1,
+                  max(m.position), $1) AS position
+  FROM (
+    SELECT position, received_at, sum(byte_size) OVER (ORDER BY position) - byte_size AS before
+    FROM (
+      SELECT position, received_at, byte_size FROM webhook_message
+      WHERE position > $1 ORDER BY position LIMIT ${BATCH}
+    ) oldest
+  ) m`;
+
+const REMOVE = `
+  WITH gone AS (
+    DELETE FROM webhook_message WHERE position > $1 AND position <= $2
+    RETURNING id, lane_id, lane_sequence, received_at, byte_size
+  ), edges AS (
+    UPDATE webhook_lane l SET pruned_sequence = edge.sequence
+    FROM (SELECT lane_id, max(lane_sequence) AS sequence FROM gone GROUP BY lane_id) edge
+    WHERE l.id = edge.lane_id
+  ), remembered AS (
+    INSERT INTO webhook_pruned_message (id, received_at)
+    SELECT id, received_at FROM gone
+    WHERE received_at >= naru_now() - make_interval(hours => $3)
+    ON CONFLICT DO NOTHING
+  )
+  SELECT coalesce(sum(byte_size), 0) AS bytes FROM gone`;
+
+/** How many of the oldest were removed; `BATCH` when there may be more. */
+async function pruneBatch(sql: Sql, days: number, bytesMax: number): Promise<number> {
+  const [feed] = await sql.query<{ pruned_position: string; stored_bytes: string }>(
+    'SELECT pruned_position, stored_bytes FROM feed WHERE name = $1 AND key = $2 FOR UPDATE',
     [WEBHOOK_FEED, WEBHOOK_FEED_KEY],
   );
-  const from = BigInt(feed?.pruned_position ?? 0);
-  const to = from + BATCH < upTo ? from + BATCH : upTo;
-  if (to <= from) return from;
+  if (feed === undefined) throw new Error('The webhook feed has no row');
+  const from = feed.pruned_position;
+  const excess = Math.max(0, Number(feed.stored_bytes) - bytesMax);
+  const [edge] = await sql.query<{ position: string }>(FIND_EDGE, [from, days, excess]);
+  const to = edge?.position ?? from;
+  if (to === from) return 0;
+  const [gone] = await sql.query<{ bytes: string }>(REMOVE, [from, to, REMEMBER_HOURS]);
   await sql.query(
-    `WITH gone AS (
-       DELETE FROM webhook_message WHERE position > $1 AND position <= $2
-       RETURNING id, lane_id, lane_sequence, received_at
-     ), edges AS (
-       UPDATE webhook_lane l SET pruned_sequence = edge.sequence
-       FROM (SELECT lane_id, max(lane_sequence) AS sequence FROM gone GROUP BY lane_id) edge
-       WHERE l.id = edge.lane_id
-     )
-     INSERT INTO webhook_pruned_message (id, received_at)
-     SELECT id, received_at FROM gone
-     WHERE received_at >= naru_now() - make_interval(hours => $3)
-     ON CONFLICT DO NOTHING`,
-    [from.toString(), to.toString(), REMEMBER_HOURS],
+    `UPDATE feed SET pruned_position = $3, stored_bytes = greatest(0, stored_bytes - $4)
+     WHERE name = $1 AND key = $2`,
+    [WEBHOOK_FEED, WEBHOOK_FEED_KEY, to, gone?.bytes ?? 0],
   );
-  await sql.query('UPDATE feed SET pruned_position = $3 WHERE name = $1 AND key = $2', [
-    WEBHOOK_FEED,
-    WEBHOOK_FEED_KEY,
-    to.toString(),
-  ]);
-  return to;
+  return Number(BigInt(to) - BigInt(from));
 }

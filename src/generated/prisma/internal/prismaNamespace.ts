@@ -1868,6 +1868,7 @@ export const FeedScalarFieldEnum = {
   key: 'key',
   epoch: 'epoch',
   lastPosition: 'lastPosition',
+  storedBytes: 'storedBytes',
   prunedPosition: 'prunedPosition'
 } as const
 

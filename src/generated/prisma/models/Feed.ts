@@ -28,11 +28,13 @@ export type AggregateFeed = {
 
 export type FeedAvgAggregateOutputType = {
   lastPosition: number | null
+  storedBytes: number | null
   prunedPosition: number | null
 }
 
 export type FeedSumAggregateOutputType = {
   lastPosition: bigint | null
+  storedBytes: bigint | null
   prunedPosition: bigint | null
 }
 
@@ -41,6 +43,7 @@ export type FeedMinAggregateOutputType = {
   key: string | null
   epoch: string | null
   lastPosition: bigint | null
+  storedBytes: bigint | null
   prunedPosition: bigint | null
 }
 
@@ -49,6 +52,7 @@ export type FeedMaxAggregateOutputType = {
   key: string | null
   epoch: string | null
   lastPosition: bigint | null
+  storedBytes: bigint | null
   prunedPosition: bigint | null
 }
 
@@ -57,6 +61,7 @@ export type FeedCountAggregateOutputType = {
   key: number
   epoch: number
   lastPosition: number
+  storedBytes: number
   prunedPosition: number
   _all: number
 }
@@ -64,11 +69,13 @@ export type FeedCountAggregateOutputType = {
 
 export type FeedAvgAggregateInputType = {
   lastPosition?: true
+  storedBytes?: true
   prunedPosition?: true
 }
 
 export type FeedSumAggregateInputType = {
   lastPosition?: true
+  storedBytes?: true
   prunedPosition?: true
 }
 
@@ -77,6 +84,7 @@ export type FeedMinAggregateInputType = {
   key?: true
   epoch?: true
   lastPosition?: true
+  storedBytes?: true
   prunedPosition?: true
 }
 
@@ -85,6 +93,7 @@ export type FeedMaxAggregateInputType = {
   key?: true
   epoch?: true
   lastPosition?: true
+  storedBytes?: true
   prunedPosition?: true
 }
 
@@ -93,6 +102,7 @@ export type FeedCountAggregateInputType = {
   key?: true
   epoch?: true
   lastPosition?: true
+  storedBytes?: true
   prunedPosition?: true
   _all?: true
 }
@@ -188,6 +198,7 @@ export type FeedGroupByOutputType = {
   key: string
   epoch: string
   lastPosition: bigint
+  storedBytes: bigint
   prunedPosition: bigint
   _count: FeedCountAggregateOutputType | null
   _avg: FeedAvgAggregateOutputType | null
@@ -219,6 +230,7 @@ export type FeedWhereInput = {
   key?: Prisma.StringFilter<"Feed"> | string
   epoch?: Prisma.UuidFilter<"Feed"> | string
   lastPosition?: Prisma.BigIntFilter<"Feed"> | bigint | number
+  storedBytes?: Prisma.BigIntFilter<"Feed"> | bigint | number
   prunedPosition?: Prisma.BigIntFilter<"Feed"> | bigint | number
 }
 
@@ -227,6 +239,7 @@ export type FeedOrderByWithRelationInput = {
   key?: Prisma.SortOrder
   epoch?: Prisma.SortOrder
   lastPosition?: Prisma.SortOrder
+  storedBytes?: Prisma.SortOrder
   prunedPosition?: Prisma.SortOrder
 }
 
@@ -239,6 +252,7 @@ export type FeedWhereUniqueInput = Prisma.AtLeast<{
   key?: Prisma.StringFilter<"Feed"> | string
   epoch?: Prisma.UuidFilter<"Feed"> | string
   lastPosition?: Prisma.BigIntFilter<"Feed"> | bigint | number
+  storedBytes?: Prisma.BigIntFilter<"Feed"> | bigint | number
   prunedPosition?: Prisma.BigIntFilter<"Feed"> | bigint | number
 }, "name_key">
 
@@ -247,6 +261,7 @@ export type FeedOrderByWithAggregationInput = {
   key?: Prisma.SortOrder
   epoch?: Prisma.SortOrder
   lastPosition?: Prisma.SortOrder
+  storedBytes?: Prisma.SortOrder
   prunedPosition?: Prisma.SortOrder
   _count?: Prisma.FeedCountOrderByAggregateInput
   _avg?: Prisma.FeedAvgOrderByAggregateInput
@@ -263,6 +278,7 @@ export type FeedScalarWhereWithAggregatesInput = {
   key?: Prisma.StringWithAggregatesFilter<"Feed"> | string
   epoch?: Prisma.UuidWithAggregatesFilter<"Feed"> | string
   lastPosition?: Prisma.BigIntWithAggregatesFilter<"Feed"> | bigint | number
+  storedBytes?: Prisma.BigIntWithAggregatesFilter<"Feed"> | bigint | number
   prunedPosition?: Prisma.BigIntWithAggregatesFilter<"Feed"> | bigint | number
 }
 
@@ -271,6 +287,7 @@ export type FeedCreateInput = {
   key: string
   epoch?: string
   lastPosition?: bigint | number
+  storedBytes?: bigint | number
   prunedPosition?: bigint | number
 }
 
@@ -279,6 +296,7 @@ export type FeedUncheckedCreateInput = {
   key: string
   epoch?: string
   lastPosition?: bigint | number
+  storedBytes?: bigint | number
   prunedPosition?: bigint | number
 }
 
@@ -287,6 +305,7 @@ export type FeedUpdateInput = {
   key?: Prisma.StringFieldUpdateOperationsInput | string
   epoch?: Prisma.StringFieldUpdateOperationsInput | string
   lastPosition?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  storedBytes?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   prunedPosition?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
@@ -295,6 +314,7 @@ export type FeedUncheckedUpdateInput = {
   key?: Prisma.StringFieldUpdateOperationsInput | string
   epoch?: Prisma.StringFieldUpdateOperationsInput | string
   lastPosition?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  storedBytes?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   prunedPosition?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
@@ -303,6 +323,7 @@ export type FeedCreateManyInput = {
   key: string
   epoch?: string
   lastPosition?: bigint | number
+  storedBytes?: bigint | number
   prunedPosition?: bigint | number
 }
 
@@ -311,6 +332,7 @@ export type FeedUpdateManyMutationInput = {
   key?: Prisma.StringFieldUpdateOperationsInput | string
   epoch?: Prisma.StringFieldUpdateOperationsInput | string
   lastPosition?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  storedBytes?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   prunedPosition?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
@@ -319,6 +341,7 @@ export type FeedUncheckedUpdateManyInput = {
   key?: Prisma.StringFieldUpdateOperationsInput | string
   epoch?: Prisma.StringFieldUpdateOperationsInput | string
   lastPosition?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
+  storedBytes?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   prunedPosition?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
 
@@ -332,11 +355,13 @@ export type FeedCountOrderByAggregateInput = {
   key?: Prisma.SortOrder
   epoch?: Prisma.SortOrder
   lastPosition?: Prisma.SortOrder
+  storedBytes?: Prisma.SortOrder
   prunedPosition?: Prisma.SortOrder
 }
 
 export type FeedAvgOrderByAggregateInput = {
   lastPosition?: Prisma.SortOrder
+  storedBytes?: Prisma.SortOrder
   prunedPosition?: Prisma.SortOrder
 }
 
@@ -345,6 +370,7 @@ export type FeedMaxOrderByAggregateInput = {
   key?: Prisma.SortOrder
   epoch?: Prisma.SortOrder
   lastPosition?: Prisma.SortOrder
+  storedBytes?: Prisma.SortOrder
   prunedPosition?: Prisma.SortOrder
 }
 
@@ -353,11 +379,13 @@ export type FeedMinOrderByAggregateInput = {
   key?: Prisma.SortOrder
   epoch?: Prisma.SortOrder
   lastPosition?: Prisma.SortOrder
+  storedBytes?: Prisma.SortOrder
   prunedPosition?: Prisma.SortOrder
 }
 
 export type FeedSumOrderByAggregateInput = {
   lastPosition?: Prisma.SortOrder
+  storedBytes?: Prisma.SortOrder
   prunedPosition?: Prisma.SortOrder
 }
 
@@ -368,6 +396,7 @@ export type FeedSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = r
   key?: boolean
   epoch?: boolean
   lastPosition?: boolean
+  storedBytes?: boolean
   prunedPosition?: boolean
 }, ExtArgs["result"]["feed"]>
 
@@ -376,6 +405,7 @@ export type FeedSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensio
   key?: boolean
   epoch?: boolean
   lastPosition?: boolean
+  storedBytes?: boolean
   prunedPosition?: boolean
 }, ExtArgs["result"]["feed"]>
 
@@ -384,6 +414,7 @@ export type FeedSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensio
   key?: boolean
   epoch?: boolean
   lastPosition?: boolean
+  storedBytes?: boolean
   prunedPosition?: boolean
 }, ExtArgs["result"]["feed"]>
 
@@ -392,10 +423,11 @@ export type FeedSelectScalar = {
   key?: boolean
   epoch?: boolean
   lastPosition?: boolean
+  storedBytes?: boolean
   prunedPosition?: boolean
 }
 
-export type FeedOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"name" | "key" | "epoch" | "lastPosition" | "prunedPosition", ExtArgs["result"]["feed"]>
+export type FeedOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"name" | "key" | "epoch" | "lastPosition" | "storedBytes" | "prunedPosition", ExtArgs["result"]["feed"]>
 
 export type $FeedPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "Feed"
@@ -408,6 +440,10 @@ export type $FeedPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs =
      */
     epoch: string
     lastPosition: bigint
+    /**
+     * Sum of the kept bodies' lengths, so that retention by bytes need not read the feed.
+     */
+    storedBytes: bigint
     /**
      * The last position that retention has removed; a cursor before it has expired.
      */
@@ -839,6 +875,7 @@ export interface FeedFieldRefs {
   readonly key: Prisma.FieldRef<"Feed", 'String'>
   readonly epoch: Prisma.FieldRef<"Feed", 'String'>
   readonly lastPosition: Prisma.FieldRef<"Feed", 'BigInt'>
+  readonly storedBytes: Prisma.FieldRef<"Feed", 'BigInt'>
   readonly prunedPosition: Prisma.FieldRef<"Feed", 'BigInt'>
 }
     

@@ -7,10 +7,10 @@ import { assertInputFilter, assertWithin, LEASE_SECONDS_MAX } from './input.ts';
 import {
   ATTEMPTS_MAX,
   advanceFloors,
+  decideInbox,
   type GivenFilter,
   GRANTED,
   givenFilter,
-  lockInbox,
   NOW,
 } from './sql.ts';
 
@@ -56,14 +56,16 @@ export async function pullMessages(ctx: Context, input: PullInput): Promise<Pull
   const watch = input.waitSeconds > 0 ? await ctx.webhookFeed.watch(WEBHOOK_FEED_KEY) : null;
   try {
     for (;;) {
-      const pulled = await ctx.database.transaction((sql) => lease(sql, ctx, userId, input));
+      // A token that has been revoked meanwhile gets nothing: this may be one of many fields that wait.
+      await ctx.refresh();
+      const pulled = await decideInbox(ctx.database, userId, (sql) =>
+        lease(sql, ctx, userId, input),
+      );
       const leftMs = deadline - performance.now();
       if (pulled.deliveries.length > 0 || watch === null || leftMs <= 0) return pulled;
       // At the latest each second, since leases end without any news.
       await watch.changed(Math.min(LOOK_MS, leftMs));
       if (ctx.isGone()) return NOTHING;
-      // A token that was revoked during the wait gets nothing of what came after.
-      await ctx.refresh();
     }
   } finally {
     watch?.stop();
@@ -128,7 +130,8 @@ const leaseMatching = ({ message: filter, lane }: GivenFilter) => `
       SELECT m.id, m.lane_id, m.lane_sequence, m.position, m.byte_size, d.attempt
       FROM webhook_delivery d JOIN webhook_message m ON m.id = d.message_id
       WHERE d.user_id = $1 AND d.lane_id = s.id
-        AND d.state IN ('WAITING', 'LEASED') AND d.due_at <= ${NOW} AND ${filter}
+        AND d.state IN ('WAITING', 'LEASED') AND d.due_at <= ${NOW}
+        AND (d.state = 'WAITING' OR d.attempt < ${ATTEMPTS_MAX}) AND ${filter}
       ORDER BY d.sequence LIMIT $3 + 1
     ) m
     UNION ALL
@@ -159,7 +162,6 @@ const leaseMatching = ({ message: filter, lane }: GivenFilter) => `
   FROM leased JOIN chosen ON chosen.id = leased.message_id ORDER BY chosen.position`;
 
 async function lease(sql: Sql, ctx: Context, userId: string, input: PullInput): Promise<Pulled> {
-  await lockInbox(sql, userId);
   // Nothing is leased to a client that left while it waited, here or for its turn.
   if (ctx.isGone()) return NOTHING;
   const buried = await sql.query<{ lane_id: string }>(BURY, [userId, ATTEMPTS_MAX], 'bury');

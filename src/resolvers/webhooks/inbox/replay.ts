@@ -4,11 +4,11 @@ import type { WebhookFilter } from '#resolvers/webhooks/filter.ts';
 import { assertCount, assertInputFilter } from './input.ts';
 import {
   ATTEMPTS_MAX,
+  decideInbox,
   filterCondition,
   filterValues,
   GRANTED,
   LANES,
-  lockInbox,
   STATE,
 } from './sql.ts';
 
@@ -56,8 +56,7 @@ export async function replayMessages(ctx: Context, input: ReplayInput): Promise<
   const { filter, messageIds } = input;
   assertInputFilter(filter);
   if (messageIds !== null) assertCount('messageIds', messageIds);
-  const rows = await ctx.database.transaction(async (sql) => {
-    await lockInbox(sql, userId);
+  const rows = await decideInbox(ctx.database, userId, async (sql) => {
     return sql.query<{ message_id: string }>(
       REPLAY,
       [userId, ATTEMPTS_MAX, ...filterValues(filter), messageIds, REPLAY_MAX],

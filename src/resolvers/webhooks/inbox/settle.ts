@@ -5,7 +5,7 @@ import { requireViewer } from '#resolvers/users/access.ts';
 import { assertCount, assertWithin, LEASE_SECONDS_MAX } from './input.ts';
 import type { Delivery } from './pull.ts';
 import type { Lease } from './receipt.ts';
-import { ATTEMPTS_MAX, advanceFloors, GRANTED, lockInbox, NOW } from './sql.ts';
+import { ATTEMPTS_MAX, advanceFloors, decideInbox, GRANTED, NOW } from './sql.ts';
 
 export const REASON_LENGTH_MAX = 1_000;
 
@@ -139,8 +139,7 @@ const ACKNOWLEDGE_IDS = `
 export async function ackMessages(ctx: Context, messageIds: readonly string[]): Promise<Settled> {
   const { userId } = requireViewer(ctx);
   assertCount('messageIds', messageIds);
-  const rows = await ctx.database.transaction(async (sql) => {
-    await lockInbox(sql, userId);
+  const rows = await decideInbox(ctx.database, userId, async (sql) => {
     const settled = await sql.query<SettledRow>(ACKNOWLEDGE_IDS, [userId, messageIds], 'ack-by-id');
     await advanceFloors(
       sql,
@@ -177,8 +176,7 @@ async function settleReceipts(
   assertCount('receipts', receipts);
   const decoded = receipts.map((receipt) => ({ receipt, lease: ctx.receipts.decode(receipt) }));
   const own = decoded.flatMap(({ lease }) => (lease?.userId === userId ? lease : []));
-  const { done, rest } = await ctx.database.transaction(async (sql) => {
-    await lockInbox(sql, userId);
+  const { done, rest } = await decideInbox(ctx.database, userId, async (sql) => {
     const released = await settle(sql, userId, own);
     await advanceFloors(
       sql,

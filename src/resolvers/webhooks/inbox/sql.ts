@@ -1,5 +1,6 @@
 // Pieces of SQL that pull, settlement, replay and counts share. `$1` is always the user.
-import type { Sql } from '#database/client.ts';
+import type { Database, Sql } from '#database/client.ts';
+import { createTurns, type Turns } from '#lib/turns.ts';
 import type { WebhookFilter } from '#resolvers/webhooks/filter.ts';
 
 /** Handed out this often without an acknowledgement, a message is a dead letter. */
@@ -85,12 +86,29 @@ export function givenFilter(filter: WebhookFilter, first: number): GivenFilter {
   };
 }
 
-/** One pull or settlement of a user decides at a time, on any node; released with the transaction. */
-export async function lockInbox(sql: Sql, userId: string): Promise<void> {
-  await sql.query(
-    `SELECT pg_advisory_xact_lock(hashtextextended('webhook-inbox ' || $1, 0))`,
-    [userId],
-    'lock-inbox',
+const turnsOf = new WeakMap<Database, Turns>();
+
+/**
+ * One pull or settlement of a user decides at a time: on this node they take turns before they take a
+ * connection, so that a hundred workers of one account hold one of them and not the pool; among nodes
+ * a lock orders them, released with the transaction.
+ */
+export function decideInbox<Result>(
+  database: Database,
+  userId: string,
+  work: (sql: Sql) => Promise<Result>,
+): Promise<Result> {
+  const turns = turnsOf.get(database) ?? createTurns();
+  turnsOf.set(database, turns);
+  return turns(userId, () =>
+    database.transaction(async (sql) => {
+      await sql.query(
+        `SELECT pg_advisory_xact_lock(hashtextextended('webhook-inbox ' || $1, 0))`,
+        [userId],
+        'lock-inbox',
+      );
+      return work(sql);
+    }),
   );
 }
 
