@@ -247,7 +247,9 @@ builder.subscriptionField('webhookMessageReceived', (t) =>
       }),
       after: t.arg({
         type: 'Cursor',
-        description: 'Go on behind this place; without it, from now on.',
+        description:
+          'Go on behind this place; without it, from now on. Over server-sent events the header ' +
+          '`Last-Event-ID` takes its place.',
       }),
     },
     subscribe: (_root, { filter, after }, ctx) =>
