@@ -38,6 +38,9 @@ export function createDatabase(options: DatabaseOptions): Database {
     application_name: 'naru',
   });
   pool.on('error', options.onIdleError);
+  // A client that is just being handed out has no listener of its own for a moment, and a server that dies in
+  // that moment would end this process. Whoever uses the client meets the error in the next statement.
+  pool.on('connect', (client) => client.on('error', () => {}));
   return {
     pool,
     ...sqlOf(pool),

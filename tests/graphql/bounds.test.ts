@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest';
 import { openBareSocket, post, until } from '../support/graphql-client.ts';
 import { createInboxClient } from '../support/inbox.ts';
 import { postGitHubWebhook, startNaru, type TestNaru } from '../support/naru.ts';
-import { untilStored } from '../support/webhooks.ts';
+import { dataOf, untilStored } from '../support/webhooks.ts';
 
 let naru: TestNaru;
 let token: string;
@@ -20,7 +20,7 @@ test('bodies past 64 MiB in one operation are refused by name, and the others ar
   for (const n of [1, 2]) await postGitHubWebhook(naru.url, { n });
   await untilStored(naru, 2);
   const page = await post(naru.url, { query: '{ webhookMessages { nodes { id } } }' }, token);
-  const nodes = (page.result.data?.['webhookMessages'] as { nodes: { id: string }[] }).nodes;
+  const { nodes } = dataOf(page.result).webhookMessages as { nodes: { id: string }[] };
   await naru.app.database.query('UPDATE webhook_message SET byte_size = $1', [40 * 2 ** 20]);
   const { result } = await post(
     naru.url,
@@ -39,9 +39,7 @@ test('bodies past 64 MiB in one operation are refused by name, and the others ar
 test('a token revoked earlier in a request makes no other later in it', async () => {
   const own = await naru.tokenFor('bob');
   const tokens = '{ viewer { personalAccessTokens { nodes { id } } } }';
-  const viewer = (await post(naru.url, { query: tokens }, own)).result.data?.['viewer'] as {
-    personalAccessTokens: { nodes: { id: string }[] };
-  };
+  const { viewer } = dataOf((await post(naru.url, { query: tokens }, own)).result);
   const { result } = await post(
     naru.url,
     {
