@@ -74,6 +74,8 @@ function keepAlive(socket: WebSocket, everyMs: number): () => void {
     isAlive = true;
   });
   const timer = setInterval(() => {
+    // What is not read while much is unsent has its own deadline, and its pong waits unread.
+    if (socket.isPaused) isAlive = true;
     if (!isAlive) return socket.terminate();
     isAlive = false;
     socket.ping();
