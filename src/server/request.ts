@@ -1,8 +1,7 @@
 import type { FastifyRequest } from 'fastify';
 import { parseBearer } from '#auth/tokens.ts';
 import { type Context, createContext, type Origin, type Services } from '#context.ts';
-import { UnauthenticatedError, UnavailableError } from '#lib/errors.ts';
-import { isPassing } from '#lib/passing-failure.ts';
+import { UnauthenticatedError } from '#lib/errors.ts';
 
 const stopping = new WeakSet<object>();
 
@@ -34,10 +33,5 @@ export async function contextFor(
   if (authorization === undefined) return createContext(app, { ...origin, token: null });
   const token = parseBearer(authorization);
   if (token === null) throw new UnauthenticatedError('Send `Authorization: Bearer naru_pat_…`');
-  try {
-    return await createContext(app, { ...origin, token });
-  } catch (cause) {
-    if (!isPassing(cause)) throw cause;
-    throw new UnavailableError('Nobody can be signed in at the moment', { cause });
-  }
+  return createContext(app, { ...origin, token });
 }
