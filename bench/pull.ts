@@ -1,6 +1,7 @@
 // Pulls of 100 for accounts with 1, 100 and 1,000 repositories over as many stored messages, each beside
 // a control: 100 rows of the same table by primary key, from the same pool, one after the other in turn.
 import { createApp } from '#app.ts';
+import { readAuthorization } from '#auth/credential.ts';
 import { parseConfig } from '#config.ts';
 import { type App, createContext } from '#context.ts';
 import { newId } from '#lib/ids.ts';
@@ -34,7 +35,13 @@ async function compare(repositories: number): Promise<string[]> {
   const sourceId = await createPuller(app, username);
   await storeMessages(app, { sourceId, repositories, messages: MESSAGES });
   const { token } = await issueToken(app, { username, expiresInDays: 1 });
-  const origin = { requestId: 'bench', token, isGone: () => false };
+  const origin = {
+    requestId: 'bench',
+    credential: await readAuthorization(`Bearer ${token}`, app.accessTokens),
+    client: { ipAddress: '127.0.0.1', userAgent: null },
+    isGone: () => false,
+    setSessionCookie: null,
+  };
   const ids = await app.database.query<{ id: string }>(
     'SELECT id FROM webhook_message WHERE source_id = $1 ORDER BY random() LIMIT 10000',
     [sourceId],

@@ -10,6 +10,12 @@ const USERS: readonly { username: string; displayName: string; roles: readonly R
   { username: 'admin', displayName: 'Admin', roles: ['USER', 'ADMIN'] },
 ];
 
+/** Of every seeded account: they are for a machine that nobody else can reach. */
+export const SEED_PASSWORD = 'a landing by the river';
+// Of SEED_PASSWORD, so that starting takes no hashing.
+const SEED_HASH =
+  '$argon2id$v=19$m=19456,t=2,p=1$bmFydS1kZXZlbG9wbWVudA$0WGcwNa9R0889FwVzKMioJWyBbvrvOqPz+ynAwrploY';
+
 /**
  * The small world of the docs and demos: five accounts, and the source `github` granted to alice.
  * What is there already stays as it is. Never in production.
@@ -17,9 +23,20 @@ const USERS: readonly { username: string; displayName: string; roles: readonly R
 export async function seed(app: Services): Promise<void> {
   if (app.config.mode === 'production') throw new Error('Seeds never run in production');
   await app.prisma.user.createMany({
-    data: USERS.map((user) => ({ ...user, id: newId(), roles: [...user.roles] })),
+    data: USERS.map((user) => ({
+      ...user,
+      id: newId(),
+      email: `${user.username}@example.com`,
+      emailVerifiedAt: new Date(),
+      roles: [...user.roles],
+    })),
     skipDuplicates: true,
   });
+  await app.database.query(
+    `INSERT INTO password (user_id, hash) SELECT id, $1 FROM users WHERE username = ANY($2)
+     ON CONFLICT DO NOTHING`,
+    [SEED_HASH, USERS.map(({ username }) => username)],
+  );
   await app.database.query(
     `INSERT INTO webhook_source_grant (id, source_id, user_id)
      SELECT $1, s.id, u.id FROM webhook_source s, users u

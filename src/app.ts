@@ -1,3 +1,5 @@
+import { createAccessTokens } from '#auth/access-tokens.ts';
+import { createPasswords } from '#auth/passwords.ts';
 import type { Config } from '#config.ts';
 import type { App, Services } from '#context.ts';
 import { createDatabase } from '#database/client.ts';
@@ -9,6 +11,8 @@ import { startJobs } from '#jobs/runner.ts';
 import { deriveKey } from '#lib/derive-key.ts';
 import { createLog, type Log } from '#log.ts';
 import { createMetrics } from '#metrics.ts';
+import { createGitHub } from '#outbound/github.ts';
+import { createMailer } from '#outbound/mail.ts';
 import type { Bus } from '#pubsub/bus.ts';
 import { createJetStreamBus } from '#pubsub/jetstream.ts';
 import { startOutboxRelay } from '#pubsub/outbox-relay.ts';
@@ -17,6 +21,9 @@ import { createPostgresSession } from '#pubsub/postgres-session.ts';
 import { webhookStored } from '#pubsub/topics/webhooks.ts';
 import { topics } from '#pubsub/topics.ts';
 import { createRedis } from '#redis/client.ts';
+import { createRateLimiter } from '#redis/rate-limit.ts';
+import { CREDENTIAL_LIMITS } from '#resolvers/users/credential-limits.ts';
+import { loadSigningKeys } from '#resolvers/users/signing-key.ts';
 import { createAuthenticator } from '#resolvers/users/viewer.ts';
 import { createGrantLoader } from '#resolvers/webhooks/access.ts';
 import { createWebhookFeed } from '#resolvers/webhooks/feed.ts';
@@ -72,6 +79,14 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       onError: (error) => log.warn({ err: error }, 'Following webhooks was interrupted'),
     });
     closers.push(() => webhookFeed.close());
+    const passwords = createPasswords({
+      hashesAtOnce: config.passwordHashesAtOnce,
+      onHash: (kind, seconds) => metrics.passwordHashSeconds.observe({ kind }, seconds),
+      onOverflow: () => metrics.passwordOverflows.inc(),
+    });
+    closers.push(() => passwords.close());
+    const mailer = createMailer(config, log);
+    closers.push(async () => mailer.close());
     const services: Services = {
       config,
       log,
@@ -85,7 +100,15 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       webhookFeed,
       webhookSources: createSourceDirectory(database, config),
       loadGrants: createGrantLoader(database),
-      authenticate: createAuthenticator(database),
+      authenticate: createAuthenticator(database, config),
+      accessTokens: await createAccessTokens({
+        issuer: config.publicUrl,
+        loadKeys: () => loadSigningKeys(database, config),
+      }),
+      passwords,
+      credentialLimiter: createRateLimiter(redis, CREDENTIAL_LIMITS),
+      mailer,
+      github: createGitHub(config.github),
     };
     await ensureGitHubSource(database, config);
     await services.webhookSources.refresh();

@@ -1,5 +1,7 @@
 // The only reader of the environment. `.env.example` lists the same settings for operators; a test
 // keeps the two equal.
+import { isIP } from 'node:net';
+import { availableParallelism } from 'node:os';
 import { z } from 'zod';
 
 const url = (protocols: readonly string[]) =>
@@ -8,6 +10,23 @@ const url = (protocols: readonly string[]) =>
   });
 const wholeNumber = (minimum: number, maximum: number) =>
   z.coerce.number().int().min(minimum).max(maximum);
+
+const list = (isItem: (item: string) => boolean, message: string) =>
+  z
+    .string()
+    .transform((text) => text.split(',').map((item) => item.trim()))
+    .refine((items) => items.every(isItem), { message });
+const isOrigin = (text: string) =>
+  URL.canParse(text) && new URL(text).origin === text && /^https?:/.test(text);
+const isNetwork = (text: string) => {
+  const [address = '', bits, ...rest] = text.split('/');
+  const width = isIP(address) === 4 ? 32 : 128;
+  return (
+    isIP(address) !== 0 &&
+    rest.length === 0 &&
+    (bits === undefined || (/^\d{1,3}$/.test(bits) && Number(bits) <= width))
+  );
+};
 
 /** GitHub's documented example secret: a default for development only. */
 export const DEVELOPMENT_WEBHOOK_SECRET = "It's a Secret to Everybody";
@@ -27,6 +46,30 @@ const settings = z.object({
     .default('naru'),
   NATS_REPLICAS: wholeNumber(1, 5).default(1),
   SECRET_KEY: z.string().min(32, 'must be at least 32 characters').optional(),
+  PUBLIC_URL: url(['http', 'https']).refine(URL.canParse, 'must be a URL').optional(),
+  ALLOWED_ORIGINS: list(isOrigin, 'must list origins, e.g. https://app.example.com').default([]),
+  TRUSTED_PROXIES: list(isNetwork, 'must list addresses or networks, e.g. 10.0.0.0/8').default([]),
+  COOKIE_SECURE: z.enum(['true', 'false']).default('true'),
+  SESSION_DAYS: wholeNumber(1, 90).default(7),
+  SESSION_IDLE_HOURS: wholeNumber(1, 2_160).default(72),
+  SESSION_POLICY: z
+    .string()
+    .regex(/^(single|multi:([1-9]|[1-9][0-9]|100))$/, 'must be single, or multi:1 to multi:100')
+    .default('multi:20'),
+  ACCESS_TOKEN_KEY: z.string().min(1).optional(),
+  SIGNUP: z.enum(['open', 'invite', 'closed']).optional(),
+  SMTP_URL: url(['smtp', 'smtps']).refine(URL.canParse, 'must be a URL').optional(),
+  MAIL_FROM: z.string().min(3).max(320).optional(),
+  PASSWORD_HASHES_AT_ONCE: wholeNumber(1, 64).optional(),
+  GITHUB_URL: url(['https', 'http'])
+    .refine(URL.canParse, 'must be a URL')
+    .default('https://github.com'),
+  GITHUB_API_URL: url(['https', 'http'])
+    .refine(URL.canParse, 'must be a URL')
+    .default('https://api.github.com'),
+  GITHUB_CLIENT_ID: z.string().min(1).optional(),
+  GITHUB_CLIENT_SECRET: z.string().min(1).optional(),
+  GITHUB_CLIENT_TYPE: z.enum(['app', 'oauth']).default('oauth'),
   GITHUB_WEBHOOK_SECRET: z.string().min(1).optional(),
   WEBHOOK_UNKNOWN_SOURCES: z.enum(['refuse', 'store']).optional(),
   WEBHOOK_UNKNOWN_BYTES_PER_DAY: wholeNumber(0, Number.MAX_SAFE_INTEGER).default(50 * 2 ** 20),
@@ -54,6 +97,24 @@ export interface Config {
   readonly natsReplicas: number;
   /** Everything that Naru signs or seals derives its own key from this one. */
   readonly secretKey: string;
+  /** Where browsers and GitHub find this Naru, e.g. `https://naru.example.com`; no slash at its end. */
+  readonly publicUrl: string;
+  /** Origins of other pages that may use the API with credentials. */
+  readonly allowedOrigins: readonly string[];
+  /** Addresses and networks whose `X-Forwarded-For` is believed. */
+  readonly trustedProxies: readonly string[];
+  readonly cookieSecure: boolean;
+  readonly sessionDays: number;
+  readonly sessionIdleHours: number;
+  /** Sessions that an account may have at once: 1 with the policy `single`. */
+  readonly sessionsMax: number;
+  /** PKCS #8, base64; null where Naru makes and keeps its own. */
+  readonly accessTokenKey: string | null;
+  readonly signUp: 'open' | 'invite' | 'closed';
+  readonly smtpUrl: string | null;
+  readonly mailFrom: string;
+  readonly passwordHashesAtOnce: number;
+  readonly github: GitHubConfig;
   readonly githubWebhookSecret: string | null;
   readonly storeUnknownWebhooks: boolean;
   readonly unknownWebhookBytesPerDay: number;
@@ -63,6 +124,15 @@ export interface Config {
   readonly operationsToken: string | null;
   readonly logLevel: string;
   readonly shutdownTimeoutMs: number;
+}
+
+export interface GitHubConfig {
+  readonly url: string;
+  readonly apiUrl: string;
+  /** Null where nobody signs in with GitHub. */
+  readonly client: { readonly id: string; readonly secret: string } | null;
+  /** A GitHub App's tokens expire and are refreshed; an OAuth App's have scopes. */
+  readonly clientType: 'app' | 'oauth';
 }
 
 /** One line a fault; nothing of a setting's value, which may be a secret. */
@@ -85,7 +155,18 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
   const production = (given['NODE_ENV'] ?? 'production') === 'production';
   const faults = parsed.success ? [] : parsed.error.issues.map(describeFault);
   if (production && given['SECRET_KEY'] === undefined) {
-    faults.push('SECRET_KEY is not set: it signs cursors (32 characters or more)');
+    faults.push('SECRET_KEY is not set: it signs cursors and seals keys (32 characters or more)');
+  }
+  if (production && given['COOKIE_SECURE'] === 'false') {
+    faults.push(
+      'COOKIE_SECURE=false is for development: a cookie without Secure can be read on the way',
+    );
+  }
+  if ((given['GITHUB_CLIENT_ID'] === undefined) !== (given['GITHUB_CLIENT_SECRET'] === undefined)) {
+    faults.push('GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET are set together, or neither');
+  }
+  if (given['SMTP_URL'] !== undefined && given['MAIL_FROM'] === undefined) {
+    faults.push('MAIL_FROM is not set: mail by SMTP_URL needs a sender');
   }
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
   const set = parsed.data;
@@ -101,6 +182,27 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
     natsNamespace: set.NATS_NAMESPACE,
     natsReplicas: set.NATS_REPLICAS,
     secretKey: set.SECRET_KEY ?? 'development-only-key-never-used-in-production',
+    publicUrl: (set.PUBLIC_URL ?? `http://${set.HOST}:${set.PORT}`).replace(/\/+$/, ''),
+    allowedOrigins: set.ALLOWED_ORIGINS,
+    trustedProxies: set.TRUSTED_PROXIES,
+    cookieSecure: set.COOKIE_SECURE === 'true',
+    sessionDays: set.SESSION_DAYS,
+    sessionIdleHours: set.SESSION_IDLE_HOURS,
+    sessionsMax: Number(set.SESSION_POLICY.split(':')[1] ?? 1),
+    accessTokenKey: set.ACCESS_TOKEN_KEY ?? null,
+    signUp: set.SIGNUP ?? (production && set.SMTP_URL === undefined ? 'closed' : 'open'),
+    smtpUrl: set.SMTP_URL ?? null,
+    mailFrom: set.MAIL_FROM ?? 'Naru <naru@localhost>',
+    passwordHashesAtOnce: set.PASSWORD_HASHES_AT_ONCE ?? availableParallelism(),
+    github: {
+      url: set.GITHUB_URL.replace(/\/+$/, ''),
+      apiUrl: set.GITHUB_API_URL.replace(/\/+$/, ''),
+      client:
+        set.GITHUB_CLIENT_ID === undefined || set.GITHUB_CLIENT_SECRET === undefined
+          ? null
+          : { id: set.GITHUB_CLIENT_ID, secret: set.GITHUB_CLIENT_SECRET },
+      clientType: set.GITHUB_CLIENT_TYPE,
+    },
     githubWebhookSecret:
       set.GITHUB_WEBHOOK_SECRET ?? (production ? null : DEVELOPMENT_WEBHOOK_SECRET),
     storeUnknownWebhooks:

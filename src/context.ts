@@ -1,3 +1,6 @@
+import type { AccessTokens } from '#auth/access-tokens.ts';
+import type { Credential } from '#auth/credential.ts';
+import type { Passwords } from '#auth/passwords.ts';
 import type { Viewer } from '#auth/viewer.ts';
 import type { Config } from '#config.ts';
 import type { Database } from '#database/client.ts';
@@ -5,9 +8,13 @@ import type { FeedHub } from '#feeds/hub.ts';
 import type { PrismaClient } from '#generated/prisma/client.ts';
 import type { Log } from '#log.ts';
 import type { Metrics } from '#metrics.ts';
+import type { GitHub } from '#outbound/github.ts';
+import type { Mailer } from '#outbound/mail.ts';
 import type { Bus } from '#pubsub/bus.ts';
 import type { PostgresSession } from '#pubsub/postgres-session.ts';
 import type { RedisClient } from '#redis/client.ts';
+import type { CredentialLimiter } from '#resolvers/users/credential-limits.ts';
+import type { Authenticate } from '#resolvers/users/viewer.ts';
 import type { GrantLoader } from '#resolvers/webhooks/access.ts';
 import type { WebhookFeedItem } from '#resolvers/webhooks/feed.ts';
 import type { ReceiptCodec } from '#resolvers/webhooks/inbox/receipt.ts';
@@ -27,8 +34,13 @@ export interface Services {
   readonly receipts: ReceiptCodec;
   readonly webhookFeed: FeedHub<WebhookFeedItem>;
   readonly loadGrants: GrantLoader;
-  /** The viewer behind a token, read afresh. Throws `UnauthenticatedError`. */
-  readonly authenticate: (token: string) => Promise<Viewer>;
+  readonly authenticate: Authenticate;
+  readonly accessTokens: AccessTokens;
+  readonly passwords: Passwords;
+  readonly credentialLimiter: CredentialLimiter;
+  readonly mailer: Mailer;
+  /** Null where nobody signs in with GitHub. */
+  readonly github: GitHub | null;
 }
 
 /** Acts for the system: no viewer, so nothing is hidden from it. */
@@ -37,19 +49,37 @@ export interface App extends Services {
   close(): Promise<void>;
 }
 
-/** What a request brings along. */
+/** Who sent a request, as far as the connection and the proxies that are trusted tell. */
+export interface Client {
+  readonly ipAddress: string;
+  readonly userAgent: string | null;
+}
+
+/** What a request brings along. The same object for as long as the request, or the stream that it began, lasts. */
 export interface Origin {
   readonly requestId: string;
   /** Proves who is asking; null for guests. */
-  readonly token: string | null;
+  readonly credential: Credential | null;
+  readonly client: Client;
   readonly isGone: () => boolean;
   /** The `Last-Event-ID` of an event stream that is opened again; absent where there is none. */
   readonly lastEventId?: string | null;
+  /**
+   * Sets the session cookie on the answer, or takes it away. Null where the answer carries none, or
+   * where it is not certain that a page that we trust is asking.
+   */
+  readonly setSessionCookie: ((cookie: SessionCookie | null) => void) | null;
+}
+
+export interface SessionCookie {
+  readonly value: string;
+  readonly maxAgeSeconds: number;
 }
 
 /** Acts for a viewer, for one request or one entry of a stream: what it remembers is never older. */
 export interface Context extends Services {
   readonly viewer: Viewer | null;
+  readonly origin: Origin;
   readonly requestId: string;
   /** Whether the client has left: what is handed out now would reach nobody. */
   readonly isGone: () => boolean;
@@ -59,10 +89,10 @@ export interface Context extends Services {
   readonly refresh: () => Promise<Context>;
 }
 
-/** Throws `UnauthenticatedError` for a token that is unknown, expired or revoked. */
+/** Throws `UnauthenticatedError` for a credential that is unknown, expired or revoked. */
 export async function createContext(app: Services, origin: Origin): Promise<Context> {
-  const { requestId, token, isGone, lastEventId = null } = origin;
-  const viewer = token === null ? null : await app.authenticate(token);
+  const { requestId, credential, isGone, lastEventId = null } = origin;
+  const viewer = credential === null ? null : await app.authenticate(credential);
   let log: Log | null = null;
   return {
     ...app,
@@ -72,6 +102,7 @@ export async function createContext(app: Services, origin: Origin): Promise<Cont
       return log;
     },
     viewer,
+    origin,
     requestId,
     isGone,
     lastEventId,

@@ -53,6 +53,36 @@ export function createMetrics() {
       help: 'Subscriptions being followed, over every transport.',
       registers,
     }),
+    passwordHashSeconds: new Histogram({
+      name: 'naru_password_hash_duration_seconds',
+      help: 'Time that one argon2id hash took, without the wait before it.',
+      labelNames: ['kind'],
+      buckets: REQUEST_SECONDS,
+      registers,
+    }),
+    passwordOverflows: new Counter({
+      name: 'naru_password_overflows_total',
+      help: 'Passwords not hashed because too many waited already.',
+      registers,
+    }),
+    signIns: new Counter({
+      name: 'naru_sign_ins_total',
+      help: 'Sign-ins with a password, by what became of them.',
+      labelNames: ['outcome'],
+      registers,
+    }),
+    sessionRefreshes: new Counter({
+      name: 'naru_session_refreshes_total',
+      help: 'Refreshes: rotated, repeated within the grace, refused, or reused (the session was ended).',
+      labelNames: ['outcome'],
+      registers,
+    }),
+    mail: new Counter({
+      name: 'naru_mail_total',
+      help: 'Attempts to send mail: sent, failed (tried again), dropped after the last one, or refused for good.',
+      labelNames: ['outcome'],
+      registers,
+    }),
     jobFailures: new Counter({
       name: 'naru_job_failures_total',
       help: 'Runs of a job that threw; it is tried again.',

@@ -5,8 +5,10 @@ import { sendProblem } from '#http/problem.ts';
 import { registerRoutes } from '#http/routes.ts';
 import { createRequestIds } from '#lib/request-id.ts';
 import { createSchema } from '#schema/index.ts';
+import { createCredentialWatch } from '#server/credential-watch.ts';
 import { createEngine, type Engine } from '#server/engine.ts';
 import { registerGraphQL } from '#server/graphql.ts';
+import { registerPageHeaders } from '#server/page-headers.ts';
 import { markStopping } from '#server/request.ts';
 import { createEventStreams, type EventStreamTimes } from '#server/sse.ts';
 import { registerWebSocket, type SocketTimes } from '#server/websocket.ts';
@@ -43,6 +45,7 @@ export async function createServer(app: Services, options: ServerOptions = {}): 
     // One logger for all: a child each request costs more than most requests have to say.
     childLoggerFactory: (logger) => logger,
     requestTimeout: REQUEST_TIMEOUT_MS,
+    trustProxy: app.config.trustedProxies.length > 0 && [...app.config.trustedProxies],
     // Clients that offer HTTP/2 over plain HTTP ask for an upgrade as well: they are just answered.
     http: {
       shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
@@ -59,11 +62,13 @@ export async function createServer(app: Services, options: ServerOptions = {}): 
     },
   });
   observeRequests(fastify, app);
+  await registerPageHeaders(fastify, app);
   const engine = createEngine(createSchema(), app.metrics);
-  const streams = createEventStreams(engine, options.streamTimes);
+  const credentials = createCredentialWatch(app);
+  const streams = createEventStreams(engine, credentials, options.streamTimes);
   await registerGraphQL(fastify, app, engine, streams);
   await registerRoutes(fastify, app);
-  const sockets = registerWebSocket(fastify, app, engine, options.socketTimes);
+  const sockets = registerWebSocket(fastify, app, engine, credentials, options.socketTimes);
   const closeUnused = trackUnused(fastify);
   let closing = false;
   // Node closes what is idle when it stops; what becomes idle later would keep it for over a minute.
@@ -75,6 +80,7 @@ export async function createServer(app: Services, options: ServerOptions = {}): 
     closing = true;
     markStopping(fastify.server);
     // Connections first: ending what they carry would tell clients that all is over.
+    credentials.close();
     streams.close();
     await sockets.close();
     await engine.endStreams();

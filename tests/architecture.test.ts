@@ -50,10 +50,12 @@ const FENCES: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^@nats-io\//, ['pubsub']],
   [/^pg$/, ['database', 'pubsub']],
   [/^ioredis$/, ['redis']],
+  [/^rate-limiter-flexible$/, ['redis']],
   [/^(graphql|graphql-[a-z]+|ws|@pothos|@envelop|@graphql-[a-z]+)(\/|$)/, ['schema', 'roof']],
   [/^@?fastify(\/|$)/, ['http', 'roof']],
   [/^@prisma\//, ['generated', 'database']],
-  [/^(jose|argon2|@node-rs\/argon2)(\/|$)/, ['auth']],
+  [/^(jose|argon2|@node-rs\/argon2|@zxcvbn-ts\/language-common)(\/|$)/, ['auth']],
+  [/^(nodemailer|oauth4webapi)(\/|$)/, ['outbound']],
   [/^pino$/, ['log.ts']],
   [/^prom-client$/, ['metrics.ts']],
 ];
@@ -163,8 +165,23 @@ test.each([
     'resolvers/rooms/room.ts',
     `import { connect } from '@nats-io/transport-node';`,
   ],
+  [
+    'a mail library outside outbound',
+    'resolvers/users/mail.ts',
+    `import { createTransport } from 'nodemailer';`,
+  ],
+  [
+    'an OAuth client in a rule',
+    'resolvers/users/github.ts',
+    `import { validateAuthResponse } from 'oauth4webapi';`,
+  ],
   ['pg outside database and bus', 'resolvers/rooms/room.ts', `import pg from 'pg';`],
   ['ioredis outside redis', 'resolvers/rooms/room.ts', `import { Redis } from 'ioredis';`],
+  [
+    'a limiter of its own outside redis',
+    'resolvers/rooms/room.ts',
+    `import { RateLimiterMemory } from 'rate-limiter-flexible';`,
+  ],
   [
     'Fastify in a rule',
     'resolvers/rooms/room.ts',

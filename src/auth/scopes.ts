@@ -1,9 +1,13 @@
 /** What a personal access token may be used for. Closed: a new scope is a change of the contract. */
 export const SCOPES = {
   'viewer:read': 'Read the account that the token belongs to.',
+  'viewer:write': 'Change the profile of the account that the token belongs to.',
   'tokens:write': 'Create and revoke personal access tokens of the same account.',
   'webhooks:read': 'Read webhook messages of the sources granted to the account.',
   'webhooks:pull': 'Pull, acknowledge and replay webhook messages in the inbox of the account.',
+  'users:read': 'Read every account; needs the role AUDITOR or ADMIN.',
+  'users:write': 'Change roles, disable and enable accounts; needs the role ADMIN.',
+  'audit:read': 'Read the audit log; needs the role AUDITOR or ADMIN.',
   'operations:read': 'Read metrics and the details of readiness; needs the role OPERATOR or ADMIN.',
 } as const;
 

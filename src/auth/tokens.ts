@@ -1,21 +1,28 @@
 import { hash, randomBytes } from 'node:crypto';
 
-const PREFIX = 'naru_pat_';
-const TOKEN = /^naru_pat_[A-Za-z0-9_-]{43}$/;
+/** What each kind of secret begins with, so that secret scanners and people see what it is. */
+const PREFIXES = {
+  personalAccessToken: 'naru_pat_',
+  refreshToken: 'naru_rt_',
+  oneTimeToken: 'naru_ott_',
+  /** In a cookie: nothing that anybody is shown. */
+  sessionSecret: '',
+} as const;
 
-/** 256 random bits; the prefix lets secret scanners and people see what it is. */
-export function createToken(): string {
-  return PREFIX + randomBytes(32).toString('base64url');
+export type TokenKind = keyof typeof PREFIXES;
+
+/** 256 random bits behind the prefix of its kind. */
+export function createToken(kind: TokenKind): string {
+  return PREFIXES[kind] + randomBytes(32).toString('base64url');
 }
 
-/** What is stored. The token has 256 random bits, so one plain hash is as good as a slow one. */
-export function hashToken(token: string): Buffer {
-  return hash('sha256', token, 'buffer');
+/** Whether the text is shaped like a token of this kind: what is not need not be looked up. */
+export function isToken(kind: TokenKind, text: string): boolean {
+  const prefix = PREFIXES[kind];
+  return text.startsWith(prefix) && /^[A-Za-z0-9_-]{43}$/.test(text.slice(prefix.length));
 }
 
-/** The token of an `Authorization: Bearer` value; null where it is not shaped like one of ours. */
-export function parseBearer(authorization: string): string | null {
-  const match = /^bearer +(\S+)$/i.exec(authorization.trim());
-  const token = match?.[1];
-  return token !== undefined && TOKEN.test(token) ? token : null;
+/** What is stored. A token has 256 random bits, so one plain hash is as good as a slow one. */
+export function hashToken(token: string): Buffer<ArrayBuffer> {
+  return hash('sha256', token, 'buffer') as Buffer<ArrayBuffer>;
 }

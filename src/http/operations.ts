@@ -1,5 +1,5 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
-import { parseBearer } from '#auth/tokens.ts';
+import { readAuthorization } from '#auth/credential.ts';
 import { isOperator, type Viewer } from '#auth/viewer.ts';
 import type { Services } from '#context.ts';
 import { ForbiddenError, UnauthenticatedError } from '#lib/errors.ts';
@@ -72,8 +72,9 @@ async function mayOperate(app: Services, request: FastifyRequest): Promise<boole
   if (operationsToken !== null) {
     if (equalInConstantTime(authorization, `Bearer ${operationsToken}`)) return true;
   }
-  const token = parseBearer(authorization);
-  if (token === null) return false;
-  const viewer = await withinTimeout<Viewer | null>(app.authenticate(token), null);
+  const viewer = await withinTimeout<Viewer | null>(
+    readAuthorization(authorization, app.accessTokens).then(app.authenticate),
+    null,
+  );
   return isOperator(viewer) && (viewer?.scopes.has('operations:read') ?? false);
 }

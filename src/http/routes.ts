@@ -1,5 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Services } from '#context.ts';
+import { getAuthGitHub, getAuthGitHubCallback } from './auth-github.ts';
+import { getDevMail } from './dev-mail.ts';
+import { getJsonWebKeys } from './json-web-keys.ts';
 import { getHealth, getMetrics, getReady } from './operations.ts';
 import { sendProblem } from './problem.ts';
 import { countUnreadWebhook, postWebhook } from './webhooks.ts';
@@ -16,6 +19,10 @@ const routes: readonly Route[] = [
   { method: 'GET', path: '/health', handler: getHealth },
   { method: 'GET', path: '/ready', handler: getReady },
   { method: 'GET', path: '/metrics', handler: getMetrics },
+  { method: 'GET', path: '/auth/github', handler: getAuthGitHub },
+  { method: 'GET', path: '/auth/github/callback', handler: getAuthGitHubCallback },
+  { method: 'GET', path: '/.well-known/jwks.json', handler: getJsonWebKeys },
+  { method: 'GET', path: '/dev/mail', handler: getDevMail },
 ];
 
 /** Bodies reach these as the bytes that came: a signature is over those and nothing else. */

@@ -1,7 +1,12 @@
 import type { Services } from '#context.ts';
 import type { Entry } from '#pubsub/bus.ts';
 import type { Topic } from '#pubsub/topic.ts';
+import { userDeleted } from '#pubsub/topics/users.ts';
 import { webhookReceived } from '#pubsub/topics/webhooks.ts';
+import { sealAuditEntries } from '#resolvers/users/audit-chain.ts';
+import { sendDueMail } from '#resolvers/users/mail.ts';
+import { pruneCredentials, pruneSuccessors } from '#resolvers/users/retention.ts';
+import { eraseUsers } from '#resolvers/webhooks/erase.ts';
 import { projectWebhooks } from '#resolvers/webhooks/project.ts';
 import { pruneWebhooks } from '#resolvers/webhooks/retention.ts';
 
@@ -10,7 +15,8 @@ export interface TopicJob<Payload> {
   readonly name: string;
   readonly topic: Topic<Payload>;
   readonly batchMax: number;
-  readonly run: (app: Services, batch: readonly Entry<Payload>[]) => Promise<void>;
+  /** A method, so that a list can hold jobs of several topics. */
+  run(app: Services, batch: readonly Entry<Payload>[]): Promise<void>;
 }
 
 /** Work by time: again `everyMs` after it ended. */
@@ -22,13 +28,19 @@ export interface TimedJob {
   readonly run: (app: Services) => Promise<void>;
 }
 
-export const topicJobs = [
+export const topicJobs: readonly TopicJob<unknown>[] = [
   {
     name: 'webhook-projector',
     topic: webhookReceived,
     batchMax: 200,
     run: projectWebhooks,
   } satisfies TopicJob<typeof webhookReceived.payload._output>,
+  {
+    name: 'webhook-eraser',
+    topic: userDeleted,
+    batchMax: 50,
+    run: eraseUsers,
+  } satisfies TopicJob<typeof userDeleted.payload._output>,
 ];
 
 export const timedJobs: readonly TimedJob[] = [
@@ -38,5 +50,15 @@ export const timedJobs: readonly TimedJob[] = [
     everyMs: 5_000,
     run: (app) => app.webhookSources.refresh(),
   },
+  {
+    name: 'signing-keys',
+    where: 'every-node',
+    everyMs: 60_000,
+    run: (app) => app.accessTokens.reload(),
+  },
+  { name: 'refresh-successors', where: 'one-node', everyMs: 10_000, run: pruneSuccessors },
+  { name: 'credential-retention', where: 'one-node', everyMs: 3_600_000, run: pruneCredentials },
+  { name: 'mail', where: 'one-node', everyMs: 1_000, run: sendDueMail },
   { name: 'webhook-retention', where: 'one-node', everyMs: 600_000, run: pruneWebhooks },
+  { name: 'audit-sealer', where: 'one-node', everyMs: 1_000, run: sealAuditEntries },
 ];

@@ -5,6 +5,7 @@ export const ERROR_STATUS = {
   INVALID_INPUT: 400,
   CURSOR_INVALID: 400,
   UNAUTHENTICATED: 401,
+  INVALID_CREDENTIALS: 401,
   FORBIDDEN: 403,
   NOT_FOUND: 404,
   CONFLICT: 409,
@@ -66,6 +67,18 @@ export class FeedResetError extends DomainError {
 
 export class UnauthenticatedError extends DomainError {
   readonly code = 'UNAUTHENTICATED';
+  /** An access token's time is over, and its session may go on: refreshing helps. */
+  readonly isExpired: boolean;
+
+  constructor(message: string, options?: ErrorOptions & { isExpired?: boolean }) {
+    super(message, options);
+    this.isExpired = options?.isExpired ?? false;
+  }
+}
+
+/** Login, password or one-time token do not match. Never says which, nor whether there is such an account. */
+export class InvalidCredentialsError extends DomainError {
+  readonly code = 'INVALID_CREDENTIALS';
 }
 
 export class ForbiddenError extends DomainError {

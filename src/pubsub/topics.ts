@@ -1,5 +1,6 @@
 import type { Topic } from './topic.ts';
+import { userDeleted } from './topics/users.ts';
 import { webhookReceived, webhookStored } from './topics/webhooks.ts';
 
 /** Every topic of Naru: what a bus makes ready at start. `docs/topics.md` describes each one. */
-export const topics: readonly Topic<unknown>[] = [webhookReceived, webhookStored];
+export const topics: readonly Topic<unknown>[] = [webhookReceived, webhookStored, userDeleted];

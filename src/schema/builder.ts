@@ -19,13 +19,20 @@ type Scalars = {
   DateTime: { Input: Date; Output: Date };
   JSON: { Input: unknown; Output: unknown };
   Cursor: { Input: string; Output: string };
+  EmailAddress: { Input: string; Output: string };
+  URL: { Input: string; Output: string };
   ID: { Input: string; Output: string };
 };
 
 type Directives = {
   auth: {
     locations: 'FIELD_DEFINITION';
-    args: { scopes?: readonly Scope[]; roles?: readonly Role[] };
+    args: {
+      scopes?: readonly Scope[];
+      roles?: readonly Role[];
+      session?: boolean;
+      open?: boolean;
+    };
   };
   cost: { locations: 'FIELD_DEFINITION'; args: { weight: number } };
 };
@@ -43,7 +50,12 @@ export const builder = new SchemaBuilder<{
   DefaultFieldNullability: false;
   DefaultNodeNullability: false;
   DefaultEdgesNullability: { list: false; items: false };
-  AuthScopes: { viewer: boolean; scopes: readonly Scope[]; anyRole: readonly Role[] };
+  AuthScopes: {
+    viewer: boolean;
+    session: boolean;
+    scopes: readonly Scope[];
+    anyRole: readonly Role[];
+  };
 }>({
   // The errors plugin comes first, so that its unions also hold what the later ones throw.
   plugins: [
@@ -77,6 +89,7 @@ export const builder = new SchemaBuilder<{
         : new ForbiddenError('This viewer or its token may not read or do this'),
     authScopes: (ctx) => ({
       viewer: ctx.viewer !== null,
+      session: ctx.viewer?.proof.kind === 'session',
       scopes: (scopes) => scopes.every((scope) => ctx.viewer?.scopes.has(scope)),
       anyRole: (roles) => roles.some((role) => ctx.viewer?.roles.has(role)),
     }),

@@ -3,8 +3,10 @@ import {
   type DomainError,
   type ERROR_STATUS,
   ForbiddenError,
+  InvalidCredentialsError,
   InvalidInputError,
   NotFoundError,
+  RateLimitedError,
   UnauthenticatedError,
   UnavailableError,
 } from '#lib/errors.ts';
@@ -14,6 +16,7 @@ const CODE_MEANINGS: Readonly<Record<keyof typeof ERROR_STATUS, string>> = {
   INVALID_INPUT: 'Something in the input is not acceptable; `field` names it.',
   CURSOR_INVALID: 'The cursor was not given out by this feed.',
   UNAUTHENTICATED: 'Nobody is signed in, or the token is unknown, expired or revoked.',
+  INVALID_CREDENTIALS: 'Login, password or one-time token do not match.',
   FORBIDDEN: 'The viewer, or its token, may not do this.',
   NOT_FOUND: 'There is no such thing that the viewer may know of.',
   CONFLICT: 'The state of things does not allow it.',
@@ -60,6 +63,25 @@ builder.objectType(UnauthenticatedError, {
   name: 'UnauthenticatedError',
   description: 'Nobody is signed in, or the credentials no longer count.',
   interfaces: [ErrorInterface],
+});
+
+builder.objectType(InvalidCredentialsError, {
+  name: 'InvalidCredentialsError',
+  description:
+    'Login, password or one-time token do not match. The same answer, after the same work, whether or not ' +
+    'there is such an account.',
+  interfaces: [ErrorInterface],
+});
+
+builder.objectType(RateLimitedError, {
+  name: 'RateLimitedError',
+  description: 'Too many attempts. Nothing was tried.',
+  interfaces: [ErrorInterface],
+  fields: (t) => ({
+    retryAfterSeconds: t.exposeInt('retryAfterSeconds', {
+      description: 'Wait at least this long, in seconds.',
+    }),
+  }),
 });
 
 builder.objectType(ForbiddenError, {

@@ -1,5 +1,6 @@
 import {
   DirectiveLocation,
+  GraphQLBoolean,
   GraphQLDirective,
   GraphQLInt,
   GraphQLList,
@@ -19,6 +20,11 @@ export const policyDirectives = [
     args: {
       scopes: { type: names, description: 'Scopes that the token must all have.' },
       roles: { type: names, description: 'Roles of which the viewer must have one.' },
+      session: {
+        type: GraphQLBoolean,
+        description: 'The viewer must have signed in: a personal access token is not enough.',
+      },
+      open: { type: GraphQLBoolean, description: 'Everybody may use it, guests included.' },
     },
   }),
   new GraphQLDirective({

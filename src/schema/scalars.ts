@@ -19,3 +19,23 @@ builder.scalarType('Cursor', {
     return value;
   },
 });
+
+// Plain text that their resolvers read: a fault in it is told as the mutation's own typed error, with the
+// field, rather than as an error of the whole operation.
+builder.scalarType('EmailAddress', {
+  description:
+    'An e-mail address, at most 254 characters. Letter case makes no difference; a suffix (`ann+shop@…`) does.',
+  serialize: String,
+  parseValue: parseText,
+});
+
+builder.scalarType('URL', {
+  description: 'An absolute URL.',
+  serialize: String,
+  parseValue: parseText,
+});
+
+function parseText(value: unknown): string {
+  if (typeof value !== 'string') throw new TypeError('This is text');
+  return value;
+}

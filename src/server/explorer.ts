@@ -2,6 +2,7 @@ import { promisify } from 'node:util';
 import { gzip } from 'node:zlib';
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import { EXAMPLES } from './examples.ts';
+import { CSRF_HEADER } from './page-rules.ts';
 
 const compress = promisify(gzip);
 
@@ -47,10 +48,7 @@ export async function sendExplorer(
     .header('content-type', 'text/html; charset=utf-8')
     .header('vary', 'accept, accept-encoding')
     .header('cache-control', 'no-cache')
-    .header('x-content-type-options', 'nosniff')
-    .header('content-security-policy', POLICY)
-    .header('x-frame-options', 'DENY')
-    .header('referrer-policy', 'no-referrer');
+    .header('content-security-policy', POLICY);
   if (takesGzip) reply.header('content-encoding', 'gzip');
   return reply.send(takesGzip ? zipped : html);
 }
@@ -64,8 +62,8 @@ async function renderPage(): Promise<Page> {
       // Over a socket it would not send the headers that somebody typed, and so no token.
       subscriptionsProtocol: 'SSE',
       defaultTabs: EXAMPLES.map((query) => ({ query })),
-      // As a comment, so that the page reads the schema before anybody has a token.
-      headers: '{\n  // "Authorization": "Bearer paste-a-token-here"\n}',
+      // A comment, so that the page reads the schema before anybody has a token; and what a cookie wants.
+      headers: `{\n  // "Authorization": "Bearer paste-a-token-here",\n  "${CSRF_HEADER}": "1"\n}`,
       shouldPersistHeaders: true,
     }),
   );

@@ -48,7 +48,7 @@ export async function registerGraphQL(
   await fastify.register(async (scope) => {
     scope.removeContentTypeParser('text/plain');
     scope.addHook('onRequest', (_request, reply, done) => {
-      reply.header('vary', 'accept');
+      reply.header('vary', 'accept, origin, cookie');
       done();
     });
     scope.setErrorHandler((error, request, reply) => sendFailure(error, request, reply));
@@ -59,7 +59,8 @@ export async function registerGraphQL(
       bodyLimit: LIMITS.requestBytes,
       handler: async (request, reply) => {
         if (wantsExplorer(request)) return sendExplorer(request, reply);
-        const naru = await contextOf(app, request);
+        const isEventSource = request.method === 'GET' && wantsOnlyEvents(request);
+        const naru = await contextOf(app, request, reply, isEventSource);
         const parameters = readParameters(request);
         if (parameters === null) return yoga.handleNodeRequestAndResponse(request, reply, { naru });
         const asked = readOperation(engine, parameters);

@@ -1,7 +1,10 @@
-import type { FastifyRequest } from 'fastify';
-import { parseBearer } from '#auth/tokens.ts';
+import type { IncomingHttpHeaders } from 'node:http';
+import type { FastifyReply, FastifyRequest } from 'fastify';
+import { readCookie, sessionCookieName, writeCookie } from '#auth/cookies.ts';
+import { type Credential, cookieCredential, readAuthorization } from '#auth/credential.ts';
 import { type Context, createContext, type Origin, type Services } from '#context.ts';
-import { UnauthenticatedError } from '#lib/errors.ts';
+import { ForbiddenError, UnauthenticatedError } from '#lib/errors.ts';
+import { CSRF_HEADER, isFromForeignPage, isFromTrustedPage, mayUseCookie } from './page-rules.ts';
 
 const stopping = new WeakSet<object>();
 
@@ -10,28 +13,78 @@ export function markStopping(server: object): void {
   stopping.add(server);
 }
 
-/** Throws `UnauthenticatedError` for credentials that do not count; without any the viewer is a guest. */
-export function contextOf(app: Services, request: FastifyRequest): Promise<Context> {
-  const { socket } = request.raw;
-  const { server } = request.server;
-  const lastEventId = request.headers['last-event-id'];
-  return contextFor(app, request.headers.authorization, {
-    requestId: request.id,
-    // A stopping server finishes what is under way; who only waits is to come back elsewhere.
-    isGone: () => socket.destroyed || stopping.has(server),
-    // What a browser sends that has received nothing yet is empty.
-    lastEventId: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : null,
-  });
+/**
+ * Throws `UnauthenticatedError` for credentials that do not count, `ForbiddenError` for a cookie that
+ * somebody else's page may have sent; without any the viewer is a guest. A cookie whose session has
+ * ended makes a guest, too, and is taken away: no script could remove it.
+ */
+export async function contextOf(
+  app: Services,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  isEventStream: boolean,
+): Promise<Context> {
+  const { headers } = request;
+  if (isEventStream && isFromForeignPage(app.config, headers)) throw foreignPage();
+  const credential = await readCredential(app, headers, headers.authorization, () =>
+    // EventSource sends no headers of its own, and its answers are for the page's eyes only.
+    isEventStream && request.method === 'GET'
+      ? isFromTrustedPage(app.config, headers)
+      : mayUseCookie(app.config, headers),
+  );
+  const origin = originOf(app, request, reply, credential);
+  try {
+    return await createContext(app, origin);
+  } catch (error) {
+    if (credential?.kind !== 'cookie' || !(error instanceof UnauthenticatedError)) throw error;
+    origin.setSessionCookie?.(null);
+    return createContext(app, { ...origin, credential: null });
+  }
 }
 
-/** Also throws `UnavailableError` where the viewer cannot be read at the moment. */
-export async function contextFor(
+function originOf(
   app: Services,
+  request: FastifyRequest,
+  reply: FastifyReply,
+  credential: Credential | null,
+): Origin {
+  const { headers, raw, server } = request;
+  const { cookieSecure } = app.config;
+  const lastEventId = headers['last-event-id'];
+  return {
+    requestId: request.id,
+    credential,
+    client: { ipAddress: request.ip, userAgent: headers['user-agent'] ?? null },
+    // A stopping server finishes what is under way; who only waits is to come back elsewhere.
+    isGone: () => raw.socket.destroyed || stopping.has(server.server),
+    // What a browser sends that has received nothing yet is empty.
+    lastEventId: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : null,
+    // Also where no cookie came: a page of somebody else must not sign its visitor in as somebody.
+    setSessionCookie: mayUseCookie(app.config, headers)
+      ? (cookie) => {
+          const name = sessionCookieName(cookieSecure);
+          reply.header('set-cookie', writeCookie(name, cookie, cookieSecure));
+        }
+      : null,
+  };
+}
+
+/** `Authorization` wins over a cookie, which comes along unasked. `mayUse`: whether the page's cookie counts. */
+export async function readCredential(
+  app: Services,
+  headers: IncomingHttpHeaders,
   authorization: string | undefined,
-  origin: Omit<Origin, 'token'>,
-): Promise<Context> {
-  if (authorization === undefined) return createContext(app, { ...origin, token: null });
-  const token = parseBearer(authorization);
-  if (token === null) throw new UnauthenticatedError('Send `Authorization: Bearer naru_pat_…`');
-  return createContext(app, { ...origin, token });
+  mayUse: () => boolean,
+): Promise<Credential | null> {
+  if (authorization !== undefined) return readAuthorization(authorization, app.accessTokens);
+  const secret = readCookie(headers.cookie, sessionCookieName(app.config.cookieSecure));
+  if (secret === null) return null;
+  if (!mayUse()) throw foreignPage();
+  return cookieCredential(secret);
+}
+
+export function foreignPage(): ForbiddenError {
+  return new ForbiddenError(
+    `With a cookie, send an Origin that is allowed here (ALLOWED_ORIGINS) and the header ${CSRF_HEADER}`,
+  );
 }

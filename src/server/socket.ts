@@ -8,6 +8,8 @@ import type { Log } from '#log.ts';
 export interface SocketExtra {
   readonly socket: WebSocket;
   readonly request: IncomingMessage;
+  /** The client's, behind the proxies that are trusted. */
+  readonly ipAddress: string;
 }
 
 export const UNSENT_BYTES_MAX = 1 << 20;
@@ -28,9 +30,10 @@ export function closeWith(socket: WebSocket, { code, reason }: { code: number; r
 /** Serves the socket until it is closed, whoever closes it. */
 export function serveSocket(
   protocol: Server<SocketExtra>,
-  { socket, request }: SocketExtra,
+  extra: SocketExtra,
   { log, keepAliveMs }: { readonly log: Log; readonly keepAliveMs: number },
 ): void {
+  const { socket } = extra;
   // A frame that is too large or malformed: `ws` itself closes with the code that says so.
   socket.on('error', (error) => log.debug({ err: error }, 'A socket failed'));
   const stopPings = keepAlive(socket, keepAliveMs);
@@ -57,7 +60,7 @@ export function serveSocket(
           });
         }),
     },
-    { socket, request },
+    extra,
   );
   socket.once('close', (code, reason) => {
     stopPings();

@@ -3,6 +3,7 @@
 // EventSource resumes by itself: it sends the last one back as `Last-Event-ID`.
 import type { FastifyReply } from 'fastify';
 import type { ExecutionResult, GraphQLError } from 'graphql';
+import type { CredentialWatch } from './credential-watch.ts';
 import type { Engine, OperationRequest } from './engine.ts';
 import type { ResultStream } from './stream.ts';
 
@@ -26,6 +27,7 @@ export interface EventStreamDoor {
 
 export function createEventStreams(
   engine: Engine,
+  credentials: CredentialWatch,
   given: Partial<EventStreamTimes> = {},
 ): EventStreamDoor {
   const times = { ...TIMES, ...given };
@@ -37,9 +39,12 @@ export function createEventStreams(
       const writer = openWriter(reply, times);
       open.add(writer);
       if (closing) writer.end();
+      // Ended rather than completed: a client that comes back is told 401.
+      const stop = credentials.watch(request.context.origin.credential, () => writer.end());
       try {
         await answer(engine, { ...request, transport: 'sse' }, writer);
       } finally {
+        stop();
         writer.end();
         open.delete(writer);
       }

@@ -1,14 +1,19 @@
+import type { IncomingMessage } from 'node:http';
+import proxyAddr from '@fastify/proxy-addr';
 import type { FastifyInstance } from 'fastify';
 import type { ExecutionArgs } from 'graphql';
 import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
-import type { Context, Services } from '#context.ts';
+import { readCookie, sessionCookieName } from '#auth/cookies.ts';
+import { type Context, createContext, type Services } from '#context.ts';
 import { UnauthenticatedError } from '#lib/errors.ts';
 import { newId } from '#lib/ids.ts';
+import type { CredentialWatch } from './credential-watch.ts';
 import { type Engine, unknownOperation } from './engine.ts';
 import { LIMITS, limitError } from './limits.ts';
 import { maskError } from './mask.ts';
-import { contextFor } from './request.ts';
+import { isFromForeignPage, isFromTrustedPage } from './page-rules.ts';
+import { readCredential } from './request.ts';
 import { CLOSE, closeWith, type SocketExtra, serveSocket, UNSENT_BYTES_MAX } from './socket.ts';
 
 export interface SocketTimes {
@@ -45,14 +50,16 @@ export function registerWebSocket(
   fastify: FastifyInstance,
   app: Services,
   engine: Engine,
+  credentials: CredentialWatch,
   given: Partial<SocketTimes> = {},
 ): WebSocketDoor {
   const times = { ...TIMES, ...given };
+  const trustsProxy = proxyAddr.compile([...app.config.trustedProxies]);
   let closing = false;
 
   const protocol = makeServer<Parameters, SocketExtra>({
     connectionInitWaitTimeout: times.initTimeoutMs,
-    onConnect: (ctx) => connect(app, ctx),
+    onConnect: (ctx) => connect(app, credentials, ctx),
     onSubscribe: async (ctx, _id, { query, operationName, variables }) => {
       if (Object.keys(ctx.subscriptions).length > LIMITS.operationsPerSocket) {
         const message = `At most ${LIMITS.operationsPerSocket} operations at once on one socket`;
@@ -66,7 +73,7 @@ export function registerWebSocket(
         if (engine.kindOf(document, operationName) === null) {
           return [unknownOperation(operationName)];
         }
-        const contextValue = await contextFor(app, authorizationOf(ctx), originOf(ctx, requestId));
+        const contextValue = await contextOf(app, ctx, requestId);
         return {
           schema: engine.schema,
           document,
@@ -75,9 +82,7 @@ export function registerWebSocket(
           ...(variables != null && { variableValues: variables }),
         };
       } catch (error) {
-        if (error instanceof UnauthenticatedError) {
-          ctx.extra.socket.close(CloseCode.Forbidden, 'Forbidden');
-        }
+        if (error instanceof UnauthenticatedError) closeRefused(ctx.extra.socket, error);
         return [maskError(error, { log: app.log.child({ requestId }), requestId })];
       }
     },
@@ -94,13 +99,17 @@ export function registerWebSocket(
   sockets.on('connection', (socket, request) => {
     app.metrics.websocketConnections.inc();
     socket.on('close', () => app.metrics.websocketConnections.dec());
-    serveSocket(protocol, { socket, request }, { log: app.log, keepAliveMs: times.keepAliveMs });
+    const ipAddress = proxyAddr(request, trustsProxy);
+    serveSocket(
+      protocol,
+      { socket, request, ipAddress },
+      { log: app.log, keepAliveMs: times.keepAliveMs },
+    );
   });
   fastify.server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
-    const isOurs = request.url?.split('?', 1)[0] === '/graphql';
-    if (closing || !isOurs) {
-      const status = isOurs ? '503 Service Unavailable' : '404 Not Found';
+    const status = closing ? '503 Service Unavailable' : refusalOf(app, request);
+    if (status !== null) {
       // Half-open otherwise: nothing else would ever end it.
       socket.once('finish', () => socket.destroy());
       socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
@@ -120,24 +129,55 @@ export function registerWebSocket(
   };
 }
 
-function originOf(ctx: SocketContext, requestId: string) {
-  const { socket } = ctx.extra;
-  return { requestId, isGone: () => socket.readyState !== socket.OPEN };
+/** A page of somebody else gets no socket, whatever it would prove itself with later. */
+function refusalOf({ config }: Services, { url, headers }: IncomingMessage): string | null {
+  if (url?.split('?', 1)[0] !== '/graphql') return '404 Not Found';
+  const name = sessionCookieName(config.cookieSecure);
+  const hasCookie = readCookie(headers.cookie, name) !== null;
+  const isRefused =
+    isFromForeignPage(config, headers) || (hasCookie && !isFromTrustedPage(config, headers));
+  return isRefused ? '403 Forbidden' : null;
+}
+
+/** Throws `UnauthenticatedError`, and `UnavailableError` where the viewer cannot be read at the moment. */
+async function contextOf(app: Services, ctx: SocketContext, requestId: string): Promise<Context> {
+  const { socket, request, ipAddress } = ctx.extra;
+  // The upgrade was refused already where the page may not use the cookie.
+  const credential = await readCredential(app, request.headers, authorizationOf(ctx), () => true);
+  return createContext(app, {
+    requestId,
+    credential,
+    client: { ipAddress, userAgent: request.headers['user-agent'] ?? null },
+    isGone: () => socket.readyState !== socket.OPEN,
+    setSessionCookie: null,
+  });
 }
 
 /** False is 4403, after which a stock client comes back with what may be another token. */
-async function connect(app: Services, ctx: SocketContext): Promise<boolean> {
-  const authorization = authorizationOf(ctx);
+async function connect(
+  app: Services,
+  credentials: CredentialWatch,
+  ctx: SocketContext,
+): Promise<boolean> {
+  const { socket } = ctx.extra;
   try {
-    await contextFor(app, authorization, originOf(ctx, newId()));
-    return authorization !== undefined;
+    const { credential } = (await contextOf(app, ctx, newId())).origin;
+    const stop = credentials.watch(credential, (error) => closeRefused(socket, error));
+    socket.once('close', stop);
+    return credential !== null;
   } catch (error) {
     if (!(error instanceof UnauthenticatedError)) {
       app.log.error({ err: error }, 'The viewer of a socket cannot be read');
-      closeWith(ctx.extra.socket, CLOSE.later);
+      closeWith(socket, CLOSE.later);
     }
     return false;
   }
+}
+
+/** A stock client stops at 4401, and comes back from 4403 with what it refreshed meanwhile. */
+function closeRefused(socket: WebSocket, { isExpired }: UnauthenticatedError): void {
+  if (isExpired) socket.close(CloseCode.Forbidden, 'The access token has expired');
+  else socket.close(CloseCode.Unauthorized, 'The session or token no longer counts');
 }
 
 function authorizationOf({ connectionParams, extra }: SocketContext): string | undefined {

@@ -67,7 +67,7 @@ export async function startNodes(
     nats,
     query,
     async addReader(username) {
-      const token = createToken();
+      const token = createToken('personalAccessToken');
       const userId = newId();
       await query(
         `WITH account AS (

@@ -1,4 +1,5 @@
 // A user's inbox as a client uses it, and webhooks stored without going through ingress.
+import { readAuthorization } from '#auth/credential.ts';
 import { createContext } from '#context.ts';
 import { newId } from '#lib/ids.ts';
 import type { WebhookReceived } from '#pubsub/topics/webhooks.ts';
@@ -192,6 +193,16 @@ export function prune(
 }
 
 /** What a request of this token acts in, for a caller inside the process. */
-export function contextFor({ app }: Pick<TestNaru, 'app'>, token: string, isGone = () => false) {
-  return createContext(app, { requestId: 'test', token, isGone });
+export async function contextFor(
+  { app }: Pick<TestNaru, 'app'>,
+  token: string,
+  isGone = () => false,
+) {
+  return createContext(app, {
+    requestId: 'test',
+    credential: await readAuthorization(`Bearer ${token}`, app.accessTokens),
+    client: { ipAddress: '127.0.0.1', userAgent: null },
+    isGone,
+    setSessionCookie: null,
+  });
 }

@@ -10,7 +10,7 @@ export type CreatePersonalAccessTokenInput = {
   expiresInDays?: number;
   /** What its owner calls it, 1–100 characters. */
   name: string;
-  /** What it may be used for, at least one, none that the token in use lacks. `viewer:read`: Read the account that the token belongs to. `tokens:write`: Create and revoke personal access tokens of the same account. `webhooks:read`: Read webhook messages of the sources granted to the account. `webhooks:pull`: Pull, acknowledge and replay webhook messages in the inbox of the account. `operations:read`: Read metrics and the details of readiness; needs the role OPERATOR or ADMIN. */
+  /** What it may be used for, at least one, none that the token in use lacks. `viewer:read`: Read the account that the token belongs to. `viewer:write`: Change the profile of the account that the token belongs to. `tokens:write`: Create and revoke personal access tokens of the same account. `webhooks:read`: Read webhook messages of the sources granted to the account. `webhooks:pull`: Pull, acknowledge and replay webhook messages in the inbox of the account. `users:read`: Read every account; needs the role AUDITOR or ADMIN. `users:write`: Change roles, disable and enable accounts; needs the role ADMIN. `audit:read`: Read the audit log; needs the role AUDITOR or ADMIN. `operations:read`: Read metrics and the details of readiness; needs the role OPERATOR or ADMIN. */
   scopes: Array<string>;
 };
 
@@ -26,6 +26,8 @@ export const ErrorCode = {
   FeedReset: 'FEED_RESET',
   /** The viewer, or its token, may not do this. */
   Forbidden: 'FORBIDDEN',
+  /** Login, password or one-time token do not match. */
+  InvalidCredentials: 'INVALID_CREDENTIALS',
   /** Something in the input is not acceptable; `field` names it. */
   InvalidInput: 'INVALID_INPUT',
   /** There is no such thing that the viewer may know of. */

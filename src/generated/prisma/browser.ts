@@ -66,14 +66,54 @@ export type WebhookDelivery = Prisma.WebhookDeliveryModel
 export type OutboxEntry = Prisma.OutboxEntryModel
 /**
  * Model User
- * 
+ * A deleted account keeps its row and id, and nothing personal.
  */
 export type User = Prisma.UserModel
+/**
+ * Model Password
+ * Apart from the account, so that reading accounts never reads hashes. No row: signs in by GitHub only.
+ */
+export type Password = Prisma.PasswordModel
 /**
  * Model PersonalAccessToken
  * 
  */
 export type PersonalAccessToken = Prisma.PersonalAccessTokenModel
+/**
+ * Model Session
+ * One sign-in. With TOKENS it is the family of its refresh tokens, and its row lock their order.
+ */
+export type Session = Prisma.SessionModel
+/**
+ * Model RefreshToken
+ * 
+ */
+export type RefreshToken = Prisma.RefreshTokenModel
+/**
+ * Model SigningKey
+ * Signs access tokens. The newest signs; one that another replaced verifies until what it signed has expired.
+ */
+export type SigningKey = Prisma.SigningKeyModel
+/**
+ * Model OneTimeToken
+ * Anything that counts once: consumed by one conditional statement, pruned when it has expired.
+ */
+export type OneTimeToken = Prisma.OneTimeTokenModel
+/**
+ * Model GitHubAccount
+ * 
+ */
+export type GitHubAccount = Prisma.GitHubAccountModel
+/**
+ * Model OutgoingMail
+ * Mail on its way out, stored with the fact that it tells of; gone once it was sent.
+ */
+export type OutgoingMail = Prisma.OutgoingMailModel
+/**
+ * Model AuditEntry
+ * Written in the transaction of what it tells of, sealed into the chain afterwards.
+ */
+export type AuditEntry = Prisma.AuditEntryModel
 /**
  * Model WebhookSource
  * 

@@ -328,6 +328,118 @@ export type JsonWithAggregatesFilterBase<$PrismaModel = never> = {
   _max?: Prisma.NestedJsonFilter<$PrismaModel>
 }
 
+export type EnumSessionTransportFilter<$PrismaModel = never> = {
+  equals?: $Enums.SessionTransport | Prisma.EnumSessionTransportFieldRefInput<$PrismaModel>
+  in?: $Enums.SessionTransport[] | Prisma.ListEnumSessionTransportFieldRefInput<$PrismaModel>
+  notIn?: $Enums.SessionTransport[] | Prisma.ListEnumSessionTransportFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumSessionTransportFilter<$PrismaModel> | $Enums.SessionTransport
+}
+
+export type BytesNullableFilter<$PrismaModel = never> = {
+  equals?: runtime.Bytes | Prisma.BytesFieldRefInput<$PrismaModel> | null
+  in?: runtime.Bytes[] | Prisma.ListBytesFieldRefInput<$PrismaModel> | null
+  notIn?: runtime.Bytes[] | Prisma.ListBytesFieldRefInput<$PrismaModel> | null
+  not?: Prisma.NestedBytesNullableFilter<$PrismaModel> | runtime.Bytes | null
+}
+
+export type EnumSessionEndNullableFilter<$PrismaModel = never> = {
+  equals?: $Enums.SessionEnd | Prisma.EnumSessionEndFieldRefInput<$PrismaModel> | null
+  in?: $Enums.SessionEnd[] | Prisma.ListEnumSessionEndFieldRefInput<$PrismaModel> | null
+  notIn?: $Enums.SessionEnd[] | Prisma.ListEnumSessionEndFieldRefInput<$PrismaModel> | null
+  not?: Prisma.NestedEnumSessionEndNullableFilter<$PrismaModel> | $Enums.SessionEnd | null
+}
+
+export type EnumSessionTransportWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.SessionTransport | Prisma.EnumSessionTransportFieldRefInput<$PrismaModel>
+  in?: $Enums.SessionTransport[] | Prisma.ListEnumSessionTransportFieldRefInput<$PrismaModel>
+  notIn?: $Enums.SessionTransport[] | Prisma.ListEnumSessionTransportFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumSessionTransportWithAggregatesFilter<$PrismaModel> | $Enums.SessionTransport
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumSessionTransportFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumSessionTransportFilter<$PrismaModel>
+}
+
+export type BytesNullableWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: runtime.Bytes | Prisma.BytesFieldRefInput<$PrismaModel> | null
+  in?: runtime.Bytes[] | Prisma.ListBytesFieldRefInput<$PrismaModel> | null
+  notIn?: runtime.Bytes[] | Prisma.ListBytesFieldRefInput<$PrismaModel> | null
+  not?: Prisma.NestedBytesNullableWithAggregatesFilter<$PrismaModel> | runtime.Bytes | null
+  _count?: Prisma.NestedIntNullableFilter<$PrismaModel>
+  _min?: Prisma.NestedBytesNullableFilter<$PrismaModel>
+  _max?: Prisma.NestedBytesNullableFilter<$PrismaModel>
+}
+
+export type EnumSessionEndNullableWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.SessionEnd | Prisma.EnumSessionEndFieldRefInput<$PrismaModel> | null
+  in?: $Enums.SessionEnd[] | Prisma.ListEnumSessionEndFieldRefInput<$PrismaModel> | null
+  notIn?: $Enums.SessionEnd[] | Prisma.ListEnumSessionEndFieldRefInput<$PrismaModel> | null
+  not?: Prisma.NestedEnumSessionEndNullableWithAggregatesFilter<$PrismaModel> | $Enums.SessionEnd | null
+  _count?: Prisma.NestedIntNullableFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumSessionEndNullableFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumSessionEndNullableFilter<$PrismaModel>
+}
+
+export type EnumOneTimePurposeFilter<$PrismaModel = never> = {
+  equals?: $Enums.OneTimePurpose | Prisma.EnumOneTimePurposeFieldRefInput<$PrismaModel>
+  in?: $Enums.OneTimePurpose[] | Prisma.ListEnumOneTimePurposeFieldRefInput<$PrismaModel>
+  notIn?: $Enums.OneTimePurpose[] | Prisma.ListEnumOneTimePurposeFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumOneTimePurposeFilter<$PrismaModel> | $Enums.OneTimePurpose
+}
+
+export type EnumOneTimePurposeWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.OneTimePurpose | Prisma.EnumOneTimePurposeFieldRefInput<$PrismaModel>
+  in?: $Enums.OneTimePurpose[] | Prisma.ListEnumOneTimePurposeFieldRefInput<$PrismaModel>
+  notIn?: $Enums.OneTimePurpose[] | Prisma.ListEnumOneTimePurposeFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumOneTimePurposeWithAggregatesFilter<$PrismaModel> | $Enums.OneTimePurpose
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumOneTimePurposeFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumOneTimePurposeFilter<$PrismaModel>
+}
+
+export type EnumGitHubLinkStateFilter<$PrismaModel = never> = {
+  equals?: $Enums.GitHubLinkState | Prisma.EnumGitHubLinkStateFieldRefInput<$PrismaModel>
+  in?: $Enums.GitHubLinkState[] | Prisma.ListEnumGitHubLinkStateFieldRefInput<$PrismaModel>
+  notIn?: $Enums.GitHubLinkState[] | Prisma.ListEnumGitHubLinkStateFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumGitHubLinkStateFilter<$PrismaModel> | $Enums.GitHubLinkState
+}
+
+export type EnumGitHubLinkStateWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.GitHubLinkState | Prisma.EnumGitHubLinkStateFieldRefInput<$PrismaModel>
+  in?: $Enums.GitHubLinkState[] | Prisma.ListEnumGitHubLinkStateFieldRefInput<$PrismaModel>
+  notIn?: $Enums.GitHubLinkState[] | Prisma.ListEnumGitHubLinkStateFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumGitHubLinkStateWithAggregatesFilter<$PrismaModel> | $Enums.GitHubLinkState
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumGitHubLinkStateFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumGitHubLinkStateFilter<$PrismaModel>
+}
+
+export type BigIntNullableFilter<$PrismaModel = never> = {
+  equals?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel> | null
+  in?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
+  notIn?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
+  lt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  lte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  gt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  gte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedBigIntNullableFilter<$PrismaModel> | bigint | number | null
+}
+
+export type BigIntNullableWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel> | null
+  in?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
+  notIn?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
+  lt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  lte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  gt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  gte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedBigIntNullableWithAggregatesFilter<$PrismaModel> | bigint | number | null
+  _count?: Prisma.NestedIntNullableFilter<$PrismaModel>
+  _avg?: Prisma.NestedFloatNullableFilter<$PrismaModel>
+  _sum?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
+  _min?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
+  _max?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
+}
+
 export type EnumWebhookProviderFilter<$PrismaModel = never> = {
   equals?: $Enums.WebhookProvider | Prisma.EnumWebhookProviderFieldRefInput<$PrismaModel>
   in?: $Enums.WebhookProvider[] | Prisma.ListEnumWebhookProviderFieldRefInput<$PrismaModel>
@@ -362,38 +474,11 @@ export type EnumRoleNullableWithAggregatesFilter<$PrismaModel = never> = {
   _max?: Prisma.NestedEnumRoleNullableFilter<$PrismaModel>
 }
 
-export type BigIntNullableFilter<$PrismaModel = never> = {
-  equals?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel> | null
-  in?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
-  notIn?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
-  lt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  lte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  gt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  gte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  not?: Prisma.NestedBigIntNullableFilter<$PrismaModel> | bigint | number | null
-}
-
 export type EnumVerificationOutcomeFilter<$PrismaModel = never> = {
   equals?: $Enums.VerificationOutcome | Prisma.EnumVerificationOutcomeFieldRefInput<$PrismaModel>
   in?: $Enums.VerificationOutcome[] | Prisma.ListEnumVerificationOutcomeFieldRefInput<$PrismaModel>
   notIn?: $Enums.VerificationOutcome[] | Prisma.ListEnumVerificationOutcomeFieldRefInput<$PrismaModel>
   not?: Prisma.NestedEnumVerificationOutcomeFilter<$PrismaModel> | $Enums.VerificationOutcome
-}
-
-export type BigIntNullableWithAggregatesFilter<$PrismaModel = never> = {
-  equals?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel> | null
-  in?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
-  notIn?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
-  lt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  lte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  gt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  gte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  not?: Prisma.NestedBigIntNullableWithAggregatesFilter<$PrismaModel> | bigint | number | null
-  _count?: Prisma.NestedIntNullableFilter<$PrismaModel>
-  _avg?: Prisma.NestedFloatNullableFilter<$PrismaModel>
-  _sum?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
-  _min?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
-  _max?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
 }
 
 export type EnumVerificationOutcomeWithAggregatesFilter<$PrismaModel = never> = {
@@ -715,6 +800,129 @@ export type NestedJsonFilterBase<$PrismaModel = never> = {
   not?: runtime.InputJsonValue | Prisma.JsonFieldRefInput<$PrismaModel> | Prisma.JsonNullValueFilter
 }
 
+export type NestedEnumSessionTransportFilter<$PrismaModel = never> = {
+  equals?: $Enums.SessionTransport | Prisma.EnumSessionTransportFieldRefInput<$PrismaModel>
+  in?: $Enums.SessionTransport[] | Prisma.ListEnumSessionTransportFieldRefInput<$PrismaModel>
+  notIn?: $Enums.SessionTransport[] | Prisma.ListEnumSessionTransportFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumSessionTransportFilter<$PrismaModel> | $Enums.SessionTransport
+}
+
+export type NestedBytesNullableFilter<$PrismaModel = never> = {
+  equals?: runtime.Bytes | Prisma.BytesFieldRefInput<$PrismaModel> | null
+  in?: runtime.Bytes[] | Prisma.ListBytesFieldRefInput<$PrismaModel> | null
+  notIn?: runtime.Bytes[] | Prisma.ListBytesFieldRefInput<$PrismaModel> | null
+  not?: Prisma.NestedBytesNullableFilter<$PrismaModel> | runtime.Bytes | null
+}
+
+export type NestedEnumSessionEndNullableFilter<$PrismaModel = never> = {
+  equals?: $Enums.SessionEnd | Prisma.EnumSessionEndFieldRefInput<$PrismaModel> | null
+  in?: $Enums.SessionEnd[] | Prisma.ListEnumSessionEndFieldRefInput<$PrismaModel> | null
+  notIn?: $Enums.SessionEnd[] | Prisma.ListEnumSessionEndFieldRefInput<$PrismaModel> | null
+  not?: Prisma.NestedEnumSessionEndNullableFilter<$PrismaModel> | $Enums.SessionEnd | null
+}
+
+export type NestedEnumSessionTransportWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.SessionTransport | Prisma.EnumSessionTransportFieldRefInput<$PrismaModel>
+  in?: $Enums.SessionTransport[] | Prisma.ListEnumSessionTransportFieldRefInput<$PrismaModel>
+  notIn?: $Enums.SessionTransport[] | Prisma.ListEnumSessionTransportFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumSessionTransportWithAggregatesFilter<$PrismaModel> | $Enums.SessionTransport
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumSessionTransportFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumSessionTransportFilter<$PrismaModel>
+}
+
+export type NestedBytesNullableWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: runtime.Bytes | Prisma.BytesFieldRefInput<$PrismaModel> | null
+  in?: runtime.Bytes[] | Prisma.ListBytesFieldRefInput<$PrismaModel> | null
+  notIn?: runtime.Bytes[] | Prisma.ListBytesFieldRefInput<$PrismaModel> | null
+  not?: Prisma.NestedBytesNullableWithAggregatesFilter<$PrismaModel> | runtime.Bytes | null
+  _count?: Prisma.NestedIntNullableFilter<$PrismaModel>
+  _min?: Prisma.NestedBytesNullableFilter<$PrismaModel>
+  _max?: Prisma.NestedBytesNullableFilter<$PrismaModel>
+}
+
+export type NestedEnumSessionEndNullableWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.SessionEnd | Prisma.EnumSessionEndFieldRefInput<$PrismaModel> | null
+  in?: $Enums.SessionEnd[] | Prisma.ListEnumSessionEndFieldRefInput<$PrismaModel> | null
+  notIn?: $Enums.SessionEnd[] | Prisma.ListEnumSessionEndFieldRefInput<$PrismaModel> | null
+  not?: Prisma.NestedEnumSessionEndNullableWithAggregatesFilter<$PrismaModel> | $Enums.SessionEnd | null
+  _count?: Prisma.NestedIntNullableFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumSessionEndNullableFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumSessionEndNullableFilter<$PrismaModel>
+}
+
+export type NestedEnumOneTimePurposeFilter<$PrismaModel = never> = {
+  equals?: $Enums.OneTimePurpose | Prisma.EnumOneTimePurposeFieldRefInput<$PrismaModel>
+  in?: $Enums.OneTimePurpose[] | Prisma.ListEnumOneTimePurposeFieldRefInput<$PrismaModel>
+  notIn?: $Enums.OneTimePurpose[] | Prisma.ListEnumOneTimePurposeFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumOneTimePurposeFilter<$PrismaModel> | $Enums.OneTimePurpose
+}
+
+export type NestedEnumOneTimePurposeWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.OneTimePurpose | Prisma.EnumOneTimePurposeFieldRefInput<$PrismaModel>
+  in?: $Enums.OneTimePurpose[] | Prisma.ListEnumOneTimePurposeFieldRefInput<$PrismaModel>
+  notIn?: $Enums.OneTimePurpose[] | Prisma.ListEnumOneTimePurposeFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumOneTimePurposeWithAggregatesFilter<$PrismaModel> | $Enums.OneTimePurpose
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumOneTimePurposeFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumOneTimePurposeFilter<$PrismaModel>
+}
+
+export type NestedEnumGitHubLinkStateFilter<$PrismaModel = never> = {
+  equals?: $Enums.GitHubLinkState | Prisma.EnumGitHubLinkStateFieldRefInput<$PrismaModel>
+  in?: $Enums.GitHubLinkState[] | Prisma.ListEnumGitHubLinkStateFieldRefInput<$PrismaModel>
+  notIn?: $Enums.GitHubLinkState[] | Prisma.ListEnumGitHubLinkStateFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumGitHubLinkStateFilter<$PrismaModel> | $Enums.GitHubLinkState
+}
+
+export type NestedEnumGitHubLinkStateWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.GitHubLinkState | Prisma.EnumGitHubLinkStateFieldRefInput<$PrismaModel>
+  in?: $Enums.GitHubLinkState[] | Prisma.ListEnumGitHubLinkStateFieldRefInput<$PrismaModel>
+  notIn?: $Enums.GitHubLinkState[] | Prisma.ListEnumGitHubLinkStateFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumGitHubLinkStateWithAggregatesFilter<$PrismaModel> | $Enums.GitHubLinkState
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumGitHubLinkStateFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumGitHubLinkStateFilter<$PrismaModel>
+}
+
+export type NestedBigIntNullableFilter<$PrismaModel = never> = {
+  equals?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel> | null
+  in?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
+  notIn?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
+  lt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  lte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  gt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  gte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedBigIntNullableFilter<$PrismaModel> | bigint | number | null
+}
+
+export type NestedBigIntNullableWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel> | null
+  in?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
+  notIn?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
+  lt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  lte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  gt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  gte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedBigIntNullableWithAggregatesFilter<$PrismaModel> | bigint | number | null
+  _count?: Prisma.NestedIntNullableFilter<$PrismaModel>
+  _avg?: Prisma.NestedFloatNullableFilter<$PrismaModel>
+  _sum?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
+  _min?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
+  _max?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
+}
+
+export type NestedFloatNullableFilter<$PrismaModel = never> = {
+  equals?: number | Prisma.FloatFieldRefInput<$PrismaModel> | null
+  in?: number[] | Prisma.ListFloatFieldRefInput<$PrismaModel> | null
+  notIn?: number[] | Prisma.ListFloatFieldRefInput<$PrismaModel> | null
+  lt?: number | Prisma.FloatFieldRefInput<$PrismaModel>
+  lte?: number | Prisma.FloatFieldRefInput<$PrismaModel>
+  gt?: number | Prisma.FloatFieldRefInput<$PrismaModel>
+  gte?: number | Prisma.FloatFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedFloatNullableFilter<$PrismaModel> | number | null
+}
+
 export type NestedEnumWebhookProviderFilter<$PrismaModel = never> = {
   equals?: $Enums.WebhookProvider | Prisma.EnumWebhookProviderFieldRefInput<$PrismaModel>
   in?: $Enums.WebhookProvider[] | Prisma.ListEnumWebhookProviderFieldRefInput<$PrismaModel>
@@ -749,49 +957,11 @@ export type NestedEnumRoleNullableWithAggregatesFilter<$PrismaModel = never> = {
   _max?: Prisma.NestedEnumRoleNullableFilter<$PrismaModel>
 }
 
-export type NestedBigIntNullableFilter<$PrismaModel = never> = {
-  equals?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel> | null
-  in?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
-  notIn?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
-  lt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  lte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  gt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  gte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  not?: Prisma.NestedBigIntNullableFilter<$PrismaModel> | bigint | number | null
-}
-
 export type NestedEnumVerificationOutcomeFilter<$PrismaModel = never> = {
   equals?: $Enums.VerificationOutcome | Prisma.EnumVerificationOutcomeFieldRefInput<$PrismaModel>
   in?: $Enums.VerificationOutcome[] | Prisma.ListEnumVerificationOutcomeFieldRefInput<$PrismaModel>
   notIn?: $Enums.VerificationOutcome[] | Prisma.ListEnumVerificationOutcomeFieldRefInput<$PrismaModel>
   not?: Prisma.NestedEnumVerificationOutcomeFilter<$PrismaModel> | $Enums.VerificationOutcome
-}
-
-export type NestedBigIntNullableWithAggregatesFilter<$PrismaModel = never> = {
-  equals?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel> | null
-  in?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
-  notIn?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
-  lt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  lte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  gt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  gte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  not?: Prisma.NestedBigIntNullableWithAggregatesFilter<$PrismaModel> | bigint | number | null
-  _count?: Prisma.NestedIntNullableFilter<$PrismaModel>
-  _avg?: Prisma.NestedFloatNullableFilter<$PrismaModel>
-  _sum?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
-  _min?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
-  _max?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
-}
-
-export type NestedFloatNullableFilter<$PrismaModel = never> = {
-  equals?: number | Prisma.FloatFieldRefInput<$PrismaModel> | null
-  in?: number[] | Prisma.ListFloatFieldRefInput<$PrismaModel> | null
-  notIn?: number[] | Prisma.ListFloatFieldRefInput<$PrismaModel> | null
-  lt?: number | Prisma.FloatFieldRefInput<$PrismaModel>
-  lte?: number | Prisma.FloatFieldRefInput<$PrismaModel>
-  gt?: number | Prisma.FloatFieldRefInput<$PrismaModel>
-  gte?: number | Prisma.FloatFieldRefInput<$PrismaModel>
-  not?: Prisma.NestedFloatNullableFilter<$PrismaModel> | number | null
 }
 
 export type NestedEnumVerificationOutcomeWithAggregatesFilter<$PrismaModel = never> = {

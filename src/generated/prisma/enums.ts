@@ -29,6 +29,46 @@ export const Role = {
 export type Role = (typeof Role)[keyof typeof Role]
 
 
+export const SessionTransport = {
+  COOKIE: 'COOKIE',
+  TOKENS: 'TOKENS'
+} as const
+
+export type SessionTransport = (typeof SessionTransport)[keyof typeof SessionTransport]
+
+
+export const SessionEnd = {
+  SIGNED_OUT: 'SIGNED_OUT',
+  REVOKED: 'REVOKED',
+  REPLACED: 'REPLACED',
+  REFRESH_REUSED: 'REFRESH_REUSED',
+  PASSWORD_CHANGED: 'PASSWORD_CHANGED',
+  ACCOUNT_DISABLED: 'ACCOUNT_DISABLED',
+  ACCOUNT_DELETED: 'ACCOUNT_DELETED'
+} as const
+
+export type SessionEnd = (typeof SessionEnd)[keyof typeof SessionEnd]
+
+
+export const OneTimePurpose = {
+  SIGN_UP: 'SIGN_UP',
+  VERIFY_EMAIL: 'VERIFY_EMAIL',
+  RESET_PASSWORD: 'RESET_PASSWORD',
+  INVITATION: 'INVITATION',
+  GITHUB_STATE: 'GITHUB_STATE'
+} as const
+
+export type OneTimePurpose = (typeof OneTimePurpose)[keyof typeof OneTimePurpose]
+
+
+export const GitHubLinkState = {
+  LINKED: 'LINKED',
+  BROKEN: 'BROKEN'
+} as const
+
+export type GitHubLinkState = (typeof GitHubLinkState)[keyof typeof GitHubLinkState]
+
+
 export const WebhookProvider = {
   GITHUB: 'GITHUB',
   NONE: 'NONE'

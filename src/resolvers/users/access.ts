@@ -1,5 +1,5 @@
-import { isOperator, type Viewer } from '#auth/viewer.ts';
-import type { Context } from '#context.ts';
+import { isOperator, type Proof, type Viewer } from '#auth/viewer.ts';
+import { type Context, perContext } from '#context.ts';
 import type { Prisma } from '#generated/prisma/client.ts';
 import { ForbiddenError, UnauthenticatedError } from '#lib/errors.ts';
 
@@ -8,6 +8,42 @@ export function requireViewer(ctx: Context): Viewer {
   if (ctx.viewer === null)
     throw new UnauthenticatedError('Sign in, or send a personal access token');
   return ctx.viewer;
+}
+
+/** A viewer who signed in, rather than sent a personal access token. */
+export interface SignedInViewer extends Viewer {
+  readonly proof: Extract<Proof, { kind: 'session' }>;
+}
+
+/**
+ * The viewer, read again, who has signed in: what decides over an account is not for scripts. Throws
+ * `UnauthenticatedError` for guests and `ForbiddenError` for a personal access token.
+ */
+export async function requireSession(ctx: Context): Promise<SignedInViewer> {
+  // Read again: a session must not outlive its end in a field that came late in its request.
+  const viewer = requireViewer(await ctx.refresh());
+  const { proof } = viewer;
+  if (proof.kind !== 'session') {
+    throw new ForbiddenError('This needs a session: a personal access token cannot do it');
+  }
+  return { ...viewer, proof };
+}
+
+/** The viewer, read again; throws `ForbiddenError` unless they are ADMIN. */
+export async function requireAdmin(ctx: Context): Promise<Viewer> {
+  const viewer = requireViewer(await ctx.refresh());
+  if (!viewer.roles.has('ADMIN')) throw new ForbiddenError('Only administrators may do this');
+  return viewer;
+}
+
+const proven = perContext(() => new Set<string>());
+
+/**
+ * The answer to signing in shows the account and session although the request came from a guest: it
+ * has just proven whose they are.
+ */
+export function showProven(ctx: Context, ...ids: readonly string[]): void {
+  for (const id of ids) proven(ctx).add(id);
 }
 
 /** The viewer; throws `ForbiddenError` unless they are OPERATOR or ADMIN. */
@@ -20,6 +56,7 @@ export function requireOperator(ctx: Context): Viewer {
 /** An account is known to itself, to AUDITOR and to ADMIN. */
 export function canReadUser(ctx: Context, userId: string): boolean {
   const { viewer } = ctx;
+  if (proven(ctx).has(userId)) return true;
   if (viewer === null) return false;
   return viewer.userId === userId || viewer.roles.has('AUDITOR') || viewer.roles.has('ADMIN');
 }
@@ -43,4 +80,32 @@ export function canReadPersonalAccessToken(
 /** `canReadPersonalAccessToken` as a condition of a statement. */
 export function readablePersonalAccessTokens(ctx: Context): Prisma.PersonalAccessTokenWhereInput {
   return ctx.viewer === null ? { id: { in: [] } } : { userId: ctx.viewer.userId };
+}
+
+/** A session is shown to the account that it belongs to and to nobody else. */
+export function canReadSession(
+  ctx: Context,
+  session: { readonly id: string; readonly userId: string },
+): boolean {
+  return ctx.viewer?.userId === session.userId || proven(ctx).has(session.id);
+}
+
+/** `canReadSession` as a condition of a statement. */
+export function readableSessions(ctx: Context): Prisma.SessionWhereInput {
+  return ctx.viewer === null ? { id: { in: [] } } : { userId: ctx.viewer.userId };
+}
+
+/**
+ * The audit log is read by AUDITOR and ADMIN, with a token that has `audit:read` also as a `node`,
+ * which asks for no scope of its own.
+ */
+export function canReadAudit(ctx: Context): boolean {
+  const { viewer } = ctx;
+  if (viewer === null || !viewer.scopes.has('audit:read')) return false;
+  return viewer.roles.has('AUDITOR') || viewer.roles.has('ADMIN');
+}
+
+/** `canReadAudit` as a condition of a statement. */
+export function readableAuditEntries(ctx: Context): Prisma.AuditEntryWhereInput {
+  return canReadAudit(ctx) ? {} : { id: { in: [] } };
 }

@@ -43,7 +43,8 @@ export async function createPersonalAccessToken(
       `An account holds at most ${TOKENS_MAX_PER_USER} tokens: revoke one first`,
     );
   }
-  return storeToken(ctx, viewer.userId, input);
+  const created = await storeToken(ctx, viewer.userId, input);
+  return created;
 }
 
 /** Makes a token of the viewer's useless from the next call on. Twice is the same as once. */
@@ -97,13 +98,13 @@ async function storeToken(
     throw new InvalidInputError(`A token lives 1 to ${TOKEN_DAYS_MAX} days`, 'input.expiresInDays');
   }
   const now = await databaseNow(app.database);
-  const token = createToken();
+  const token = createToken('personalAccessToken');
   const personalAccessToken = await app.prisma.personalAccessToken.create({
     data: {
       id: newId(),
       userId,
       name,
-      tokenHash: new Uint8Array(hashToken(token)),
+      tokenHash: hashToken(token),
       scopes: [...new Set(scopes)],
       expiresAt: new Date(now.getTime() + expiresInDays * DAY_MS),
     },

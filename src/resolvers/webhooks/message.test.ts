@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
-import { createContext } from '#context.ts';
+import { contextFor } from '../../../tests/support/inbox.ts';
 import { startNaru, type TestNaru } from '../../../tests/support/naru.ts';
 import { postSigned, untilStored } from '../../../tests/support/webhooks.ts';
 import { listMessages } from './message.ts';
@@ -14,11 +14,7 @@ afterAll(() => naru.close());
 test('a message that arrives between the head and the page is left to whoever follows', async () => {
   await postSigned(naru.url, '{"before":1}');
   await untilStored(naru, 1);
-  const ctx = await createContext(naru.app, {
-    requestId: 'test',
-    token: await naru.tokenFor('alice'),
-    isGone: () => false,
-  });
+  const ctx = await contextFor(naru, await naru.tokenFor('alice'));
   const { webhookFeed } = naru.app;
   const late = {
     ...ctx,

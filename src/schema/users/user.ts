@@ -1,7 +1,8 @@
 import type { Role } from '#generated/prisma/enums.ts';
 import { canReadUser, readableUsers } from '#resolvers/users/access.ts';
+import { matchUsers } from '#resolvers/users/user-filter.ts';
 import { builder } from '#schema/builder.ts';
-import { withScope } from '#schema/policy.ts';
+import { pageComplexity, withAccess, withScope } from '#schema/policy.ts';
 
 const ROLE_MEANINGS: Readonly<Record<keyof typeof Role, string>> = {
   USER: 'Uses Naru: reads what is granted, chats, takes part in events.',
@@ -10,14 +11,14 @@ const ROLE_MEANINGS: Readonly<Record<keyof typeof Role, string>> = {
   ADMIN: 'May do what OPERATOR may, and manages accounts.',
 };
 
-const RoleEnum = builder.enumType('Role', {
+export const RoleEnum = builder.enumType('Role', {
   description: 'What an account may do; one account may have several.',
   values: Object.fromEntries(
     Object.entries(ROLE_MEANINGS).map(([role, description]) => [role, { description }]),
   ) as Record<keyof typeof Role, { description: string }>,
 });
 
-const User = builder.prismaNode('User', {
+export const User = builder.prismaNode('User', {
   id: { field: 'id' },
   // What is not there, or not for the viewer, is null and no error.
   nullable: true,
@@ -25,8 +26,27 @@ const User = builder.prismaNode('User', {
   authScopes: (user, ctx) => canReadUser(ctx, user.id),
   findUnique: (id, ctx) => ({ id, AND: [readableUsers(ctx)] }),
   fields: (t) => ({
-    username: t.exposeString('username', { description: 'Unique, in lower case.' }),
-    displayName: t.exposeString('displayName', { description: 'For people to read; not unique.' }),
+    username: t.exposeString('username', {
+      description:
+        'Unique, in lower case, 3–32 characters; `deleted-…` once the account is deleted.',
+    }),
+    displayName: t.exposeString('displayName', {
+      description: 'For people to read, 1–100 characters; not unique.',
+    }),
+    avatarUrl: t.expose('avatarUrl', {
+      type: 'URL',
+      nullable: true,
+      description: 'A picture, as the account gave it: other people’s server.',
+    }),
+    email: t.expose('email', {
+      type: 'EmailAddress',
+      nullable: true,
+      description: 'Unique; null where the account gave none.',
+    }),
+    emailVerified: t.boolean({
+      description: 'Whether the address’ mailbox has confirmed it.',
+      resolve: ({ emailVerifiedAt }) => emailVerifiedAt !== null,
+    }),
     roles: t.field({
       type: [RoleEnum],
       description: 'Every role of the account.',
@@ -40,6 +60,16 @@ const User = builder.prismaNode('User', {
       type: 'DateTime',
       description: 'When it was last changed.',
     }),
+    disabledAt: t.expose('disabledAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'Since when it may not sign in; null while it may.',
+    }),
+    deletedAt: t.expose('deletedAt', {
+      type: 'DateTime',
+      nullable: true,
+      description: 'When it was deleted; null while it is there.',
+    }),
   }),
 });
 
@@ -51,5 +81,52 @@ builder.queryField('viewer', (t) =>
     ...withScope('viewer:read'),
     authScopes: (_root, _args, ctx) => ctx.viewer === null || { scopes: ['viewer:read'] },
     resolve: (_root, _args, ctx) => ctx.viewer?.user ?? null,
+  }),
+);
+
+const READERS = { scopes: ['users:read'], roles: ['AUDITOR', 'ADMIN'] } as const;
+
+builder.queryField('user', (t) =>
+  t.prismaField({
+    type: User,
+    nullable: true,
+    description:
+      'One account; null where there is none. Needs the role AUDITOR or ADMIN and the scope `users:read`.',
+    ...withAccess(READERS),
+    args: { id: t.arg.globalID({ required: true, for: User, description: 'The account’s id.' }) },
+    resolve: (query, _root, { id }, ctx) =>
+      ctx.prisma.user.findUnique({ ...query, where: { id: id.id } }),
+  }),
+);
+
+const UserFilterInput = builder.inputType('UserFilter', {
+  description:
+    'Which accounts. All that is given must hold; what is absent or null asks for nothing.',
+  fields: (t) => ({
+    search: t.string({
+      description:
+        'Part of the username, display name or e-mail address, in any case; at most 100 characters.',
+    }),
+    roles: t.field({ type: [RoleEnum], description: 'Has one of them.' }),
+    isDisabled: t.boolean({ description: 'Is disabled, or is not.' }),
+    isDeleted: t.boolean({ description: 'Is deleted, or is not.' }),
+  }),
+});
+
+builder.queryField('users', (t) =>
+  t.prismaConnection({
+    type: User,
+    cursor: 'id',
+    description:
+      'Accounts, oldest first. Needs the role AUDITOR or ADMIN and the scope `users:read`.',
+    ...withAccess(READERS),
+    complexity: pageComplexity,
+    args: { filter: t.arg({ type: UserFilterInput, description: 'Which; all unless told.' }) },
+    resolve: (query, _root, { filter }, ctx) =>
+      ctx.prisma.user.findMany({
+        ...query,
+        where: matchUsers(filter ?? {}),
+        orderBy: { id: 'asc' },
+      }),
   }),
 );

@@ -61,7 +61,15 @@ export const ModelName = {
   WebhookDelivery: 'WebhookDelivery',
   OutboxEntry: 'OutboxEntry',
   User: 'User',
+  Password: 'Password',
   PersonalAccessToken: 'PersonalAccessToken',
+  Session: 'Session',
+  RefreshToken: 'RefreshToken',
+  SigningKey: 'SigningKey',
+  OneTimeToken: 'OneTimeToken',
+  GitHubAccount: 'GitHubAccount',
+  OutgoingMail: 'OutgoingMail',
+  AuditEntry: 'AuditEntry',
   WebhookSource: 'WebhookSource',
   WebhookSourceGrant: 'WebhookSourceGrant',
   WebhookRepository: 'WebhookRepository',
@@ -209,12 +217,26 @@ export const UserScalarFieldEnum = {
   id: 'id',
   username: 'username',
   displayName: 'displayName',
+  avatarUrl: 'avatarUrl',
   roles: 'roles',
+  email: 'email',
+  emailVerifiedAt: 'emailVerifiedAt',
+  disabledAt: 'disabledAt',
+  deletedAt: 'deletedAt',
   createdAt: 'createdAt',
   updatedAt: 'updatedAt'
 } as const
 
 export type UserScalarFieldEnum = (typeof UserScalarFieldEnum)[keyof typeof UserScalarFieldEnum]
+
+
+export const PasswordScalarFieldEnum = {
+  userId: 'userId',
+  hash: 'hash',
+  changedAt: 'changedAt'
+} as const
+
+export type PasswordScalarFieldEnum = (typeof PasswordScalarFieldEnum)[keyof typeof PasswordScalarFieldEnum]
 
 
 export const PersonalAccessTokenScalarFieldEnum = {
@@ -230,6 +252,108 @@ export const PersonalAccessTokenScalarFieldEnum = {
 } as const
 
 export type PersonalAccessTokenScalarFieldEnum = (typeof PersonalAccessTokenScalarFieldEnum)[keyof typeof PersonalAccessTokenScalarFieldEnum]
+
+
+export const SessionScalarFieldEnum = {
+  id: 'id',
+  userId: 'userId',
+  transport: 'transport',
+  secretHash: 'secretHash',
+  device: 'device',
+  ipAddress: 'ipAddress',
+  network: 'network',
+  createdAt: 'createdAt',
+  authenticatedAt: 'authenticatedAt',
+  lastSeenAt: 'lastSeenAt',
+  expiresAt: 'expiresAt',
+  endedAt: 'endedAt',
+  endReason: 'endReason'
+} as const
+
+export type SessionScalarFieldEnum = (typeof SessionScalarFieldEnum)[keyof typeof SessionScalarFieldEnum]
+
+
+export const RefreshTokenScalarFieldEnum = {
+  id: 'id',
+  sessionId: 'sessionId',
+  tokenHash: 'tokenHash',
+  parentId: 'parentId',
+  createdAt: 'createdAt',
+  usedAt: 'usedAt',
+  successorSealed: 'successorSealed'
+} as const
+
+export type RefreshTokenScalarFieldEnum = (typeof RefreshTokenScalarFieldEnum)[keyof typeof RefreshTokenScalarFieldEnum]
+
+
+export const SigningKeyScalarFieldEnum = {
+  id: 'id',
+  publicJwk: 'publicJwk',
+  privateSealed: 'privateSealed',
+  createdAt: 'createdAt',
+  replacedAt: 'replacedAt'
+} as const
+
+export type SigningKeyScalarFieldEnum = (typeof SigningKeyScalarFieldEnum)[keyof typeof SigningKeyScalarFieldEnum]
+
+
+export const OneTimeTokenScalarFieldEnum = {
+  id: 'id',
+  purpose: 'purpose',
+  tokenHash: 'tokenHash',
+  userId: 'userId',
+  payload: 'payload',
+  createdAt: 'createdAt',
+  expiresAt: 'expiresAt',
+  usedAt: 'usedAt'
+} as const
+
+export type OneTimeTokenScalarFieldEnum = (typeof OneTimeTokenScalarFieldEnum)[keyof typeof OneTimeTokenScalarFieldEnum]
+
+
+export const GitHubAccountScalarFieldEnum = {
+  id: 'id',
+  userId: 'userId',
+  githubId: 'githubId',
+  login: 'login',
+  state: 'state',
+  accessTokenSealed: 'accessTokenSealed',
+  accessTokenExpiresAt: 'accessTokenExpiresAt',
+  refreshTokenSealed: 'refreshTokenSealed',
+  refreshTokenExpiresAt: 'refreshTokenExpiresAt',
+  linkedAt: 'linkedAt',
+  updatedAt: 'updatedAt'
+} as const
+
+export type GitHubAccountScalarFieldEnum = (typeof GitHubAccountScalarFieldEnum)[keyof typeof GitHubAccountScalarFieldEnum]
+
+
+export const OutgoingMailScalarFieldEnum = {
+  id: 'id',
+  sealed: 'sealed',
+  attempts: 'attempts',
+  dueAt: 'dueAt',
+  createdAt: 'createdAt'
+} as const
+
+export type OutgoingMailScalarFieldEnum = (typeof OutgoingMailScalarFieldEnum)[keyof typeof OutgoingMailScalarFieldEnum]
+
+
+export const AuditEntryScalarFieldEnum = {
+  id: 'id',
+  position: 'position',
+  at: 'at',
+  action: 'action',
+  actorId: 'actorId',
+  sessionId: 'sessionId',
+  ipAddress: 'ipAddress',
+  subjectType: 'subjectType',
+  subjectId: 'subjectId',
+  details: 'details',
+  hash: 'hash'
+} as const
+
+export type AuditEntryScalarFieldEnum = (typeof AuditEntryScalarFieldEnum)[keyof typeof AuditEntryScalarFieldEnum]
 
 
 export const WebhookSourceScalarFieldEnum = {

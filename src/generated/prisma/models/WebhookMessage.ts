@@ -751,14 +751,6 @@ export type WebhookMessageUncheckedUpdateManyWithoutRepositoryNestedInput = {
   deleteMany?: Prisma.WebhookMessageScalarWhereInput | Prisma.WebhookMessageScalarWhereInput[]
 }
 
-export type NullableBigIntFieldUpdateOperationsInput = {
-  set?: bigint | number | null
-  increment?: bigint | number
-  decrement?: bigint | number
-  multiply?: bigint | number
-  divide?: bigint | number
-}
-
 export type EnumVerificationOutcomeFieldUpdateOperationsInput = {
   set?: $Enums.VerificationOutcome
 }

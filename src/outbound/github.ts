@@ -1,0 +1,299 @@
+// GitHub as far as accounts need it. It speaks OAuth 2 without discovery, so its endpoints are written
+// down here; they are the same ones on github.com and on an Enterprise Server.
+import {
+  AuthorizationResponseError,
+  type AuthorizationServer,
+  allowInsecureRequests,
+  authorizationCodeGrantRequest,
+  type Client,
+  ClientSecretPost,
+  customFetch,
+  processAuthorizationCodeResponse,
+  processRefreshTokenResponse,
+  ResponseBodyError,
+  refreshTokenGrantRequest,
+  type TokenEndpointResponse,
+  validateAuthResponse,
+} from 'oauth4webapi';
+import { z } from 'zod';
+import type { GitHubConfig } from '#config.ts';
+import { UnavailableError } from '#lib/errors.ts';
+import { storableText } from '#lib/storable-text.ts';
+import { fetchWhole } from './http.ts';
+
+export interface GitHubTokens {
+  readonly accessToken: string;
+  /** Null for a token that lives until it is revoked, as an OAuth App's do. */
+  readonly expiresInSeconds: number | null;
+  readonly refreshToken: string | null;
+  readonly refreshExpiresInSeconds: number | null;
+}
+
+export interface GitHubUser {
+  /** The only thing of a GitHub account that never changes hands. */
+  readonly githubId: bigint;
+  readonly login: string;
+  readonly name: string | null;
+  readonly avatarUrl: string | null;
+}
+
+/** Every call throws `UnavailableError` when GitHub is away, limits us, or refuses our own client. */
+export interface GitHub {
+  /** Where to send the browser. `codeChallenge` is S256 of the verifier that the exchange will show. */
+  authorizeUrl(input: { state: string; codeChallenge: string; redirectUri: string }): string;
+  /** Takes what came back with the browser. Refused: the code is used, expired or somebody else's. */
+  exchangeCode(
+    callbackParameters: URLSearchParams,
+    input: { state: string; verifier: string; redirectUri: string },
+  ): Promise<GitHubTokens | 'DENIED' | 'REFUSED'>;
+  /** The token shown is used up by this, whether or not the answer arrives. */
+  refreshTokens(refreshToken: string): Promise<GitHubTokens | 'REFUSED'>;
+  getUser(accessToken: string): Promise<GitHubUser | 'REFUSED'>;
+  /** The primary address, if GitHub has verified it; null as well where we may not ask. */
+  getVerifiedEmail(accessToken: string): Promise<string | null>;
+  /** Makes this one token useless; nothing happens with one that is so already. */
+  revokeToken(accessToken: string): Promise<void>;
+  /** Makes every token useless that we have for its user, and takes us off their list of applications. */
+  revokeGrant(accessToken: string): Promise<void>;
+}
+
+const TIMEOUT_MS = 10_000;
+const BODY_BYTES_MAX = 2 ** 20;
+const API_VERSION = '2022-11-28';
+const USER_AGENT = 'naru';
+const OAUTH_APP_SCOPE = 'read:user user:email';
+
+// What GitHub says of the person's code or token. Whatever else it says is about our client or about
+// GitHub itself, and must not cost anybody their link.
+const REFUSALS = new Set([
+  'bad_verification_code',
+  'bad_refresh_token',
+  'invalid_grant',
+  'unverified_user_email',
+]);
+
+const userShape = z.object({
+  id: z.int().positive(),
+  login: z.string().min(1).max(100),
+  name: z.string().nullish(),
+  avatar_url: z.string().nullish(),
+});
+const emailsShape = z.array(
+  z.object({ email: z.string(), primary: z.boolean(), verified: z.boolean() }),
+);
+
+/** Null where the settings name no client. Holds nothing and opens nothing. */
+export function createGitHub(
+  config: GitHubConfig,
+  { timeoutMs = TIMEOUT_MS }: { readonly timeoutMs?: number } = {},
+): GitHub | null {
+  if (config.client === null) return null;
+  const { id, secret } = config.client;
+  const limits = { timeoutMs, bytesMax: BODY_BYTES_MAX };
+  const server: AuthorizationServer = {
+    // What GitHub names as `iss` in its answers (RFC 9207). Only newer ones do so.
+    issuer: `${config.url}/login/oauth`,
+    authorization_endpoint: `${config.url}/login/oauth/authorize`,
+    token_endpoint: `${config.url}/login/oauth/access_token`,
+  };
+  const client: Client = { client_id: id };
+  const authentication = ClientSecretPost(secret);
+  const options = {
+    headers: { 'user-agent': USER_AGENT },
+    [allowInsecureRequests]: config.url.startsWith('http://'),
+    [customFetch]: async (url: string, init: object) =>
+      withStatus(await fetchWhole('GitHub', url, init, limits)),
+  };
+
+  async function callApi(path: string, init: RequestInit): Promise<Response> {
+    const response = await fetchWhole(
+      'GitHub',
+      `${config.apiUrl}${path}`,
+      {
+        ...init,
+        headers: {
+          accept: 'application/vnd.github+json',
+          'user-agent': USER_AGENT,
+          'x-github-api-version': API_VERSION,
+          ...(init.headers as Record<string, string>),
+        },
+      },
+      limits,
+    );
+    refuseOverload(response);
+    return response;
+  }
+
+  const readApi = (path: string, accessToken: string) =>
+    callApi(path, { headers: { authorization: `Bearer ${accessToken}` } });
+
+  async function revoke(what: 'token' | 'grant', accessToken: string): Promise<void> {
+    const basic = Buffer.from(`${id}:${secret}`).toString('base64');
+    const response = await callApi(`/applications/${encodeURIComponent(id)}/${what}`, {
+      method: 'DELETE',
+      headers: { authorization: `Basic ${basic}`, 'content-type': 'application/json' },
+      body: JSON.stringify({ access_token: accessToken }),
+    });
+    // 404 and 422 speak of a token that no longer counts.
+    if (![204, 404, 422].includes(response.status)) throw unexpected(response);
+  }
+
+  return {
+    authorizeUrl({ state, codeChallenge, redirectUri }) {
+      const url = new URL(`${config.url}/login/oauth/authorize`);
+      url.search = new URLSearchParams({
+        response_type: 'code',
+        client_id: id,
+        redirect_uri: redirectUri,
+        state,
+        code_challenge: codeChallenge,
+        code_challenge_method: 'S256',
+        // A GitHub App's permissions are its own settings.
+        ...(config.clientType === 'oauth' && { scope: OAUTH_APP_SCOPE }),
+      }).toString();
+      return url.href;
+    },
+
+    async exchangeCode(callbackParameters, { state, verifier, redirectUri }) {
+      let checked: URLSearchParams;
+      try {
+        checked = validateAuthResponse(server, client, callbackParameters, state);
+      } catch (error) {
+        return refusalOf(error);
+      }
+      if (checked.getAll('code').length !== 1) return 'REFUSED';
+      try {
+        return tokensOf(
+          await processAuthorizationCodeResponse(
+            server,
+            client,
+            await authorizationCodeGrantRequest(
+              server,
+              client,
+              authentication,
+              checked,
+              redirectUri,
+              verifier,
+              options,
+            ),
+          ),
+        );
+      } catch (error) {
+        return refusedOrAway(error);
+      }
+    },
+
+    async refreshTokens(refreshToken) {
+      try {
+        return tokensOf(
+          await processRefreshTokenResponse(
+            server,
+            client,
+            await refreshTokenGrantRequest(server, client, authentication, refreshToken, options),
+          ),
+        );
+      } catch (error) {
+        return refusedOrAway(error);
+      }
+    },
+
+    async getUser(accessToken) {
+      const response = await readApi('/user', accessToken);
+      if (response.status === 401) return 'REFUSED';
+      const user = await parseBody(response, userShape);
+      return {
+        githubId: BigInt(user.id),
+        login: user.login,
+        name: storableText(user.name),
+        avatarUrl: webUrl(user.avatar_url),
+      };
+    },
+
+    async getVerifiedEmail(accessToken) {
+      const response = await readApi('/user/emails?per_page=100', accessToken);
+      // The person kept the scope from us, or the GitHub App has no permission to read addresses.
+      if ([401, 403, 404].includes(response.status)) return null;
+      const emails = await parseBody(response, emailsShape);
+      return emails.find(({ primary, verified }) => primary && verified)?.email ?? null;
+    },
+
+    revokeToken: (accessToken) => revoke('token', accessToken),
+    revokeGrant: (accessToken) => revoke('grant', accessToken),
+  };
+}
+
+/** GitHub tells its errors with 200; with 400 the library reads them as the errors they are. */
+async function withStatus(response: Response): Promise<Response> {
+  if (response.status >= 500) throw unexpected(response);
+  if (response.status !== 200) return response;
+  const body = await response
+    .clone()
+    .json()
+    .catch(() => null);
+  const isError = typeof body === 'object' && body !== null && 'error' in body;
+  return isError
+    ? new Response(response.body, { status: 400, headers: response.headers })
+    : response;
+}
+
+function tokensOf(answer: TokenEndpointResponse): GitHubTokens {
+  const refreshSeconds = Number(answer['refresh_token_expires_in']);
+  return {
+    accessToken: answer.access_token,
+    expiresInSeconds: answer.expires_in ?? null,
+    refreshToken: answer.refresh_token ?? null,
+    refreshExpiresInSeconds: Number.isFinite(refreshSeconds) ? refreshSeconds : null,
+  };
+}
+
+function refusalOf(error: unknown): 'DENIED' | 'REFUSED' {
+  const isDenied = error instanceof AuthorizationResponseError && error.error === 'access_denied';
+  return isDenied ? 'DENIED' : 'REFUSED';
+}
+
+/** Of the library's errors only a code survives: they carry whole bodies, and those hold tokens. */
+function refusedOrAway(error: unknown): 'REFUSED' {
+  if (error instanceof UnavailableError) throw error;
+  const isTold = error instanceof ResponseBodyError;
+  if (isTold && REFUSALS.has(error.error)) return 'REFUSED';
+  const reason = isTold && /^[a-z_]{1,64}$/.test(error.error) ? error.error : 'an unusable answer';
+  throw new UnavailableError('GitHub does not serve this server now', {
+    cause: new Error(`GitHub’s token endpoint said: ${reason}`),
+  });
+}
+
+/** Rate limits come as 403 or 429, and are about us rather than about the token. */
+function refuseOverload(response: Response): void {
+  const { status, headers } = response;
+  if (status >= 500) throw unexpected(response);
+  const isLimit =
+    status === 429 ||
+    (status === 403 &&
+      (headers.has('retry-after') || headers.get('x-ratelimit-remaining') === '0'));
+  if (!isLimit) return;
+  const seconds = Number(headers.get('retry-after'));
+  throw new UnavailableError('GitHub limits this server now', {
+    retryAfterSeconds: Number.isInteger(seconds) && seconds > 0 ? seconds : 60,
+  });
+}
+
+async function parseBody<Shape extends z.ZodType>(
+  response: Response,
+  shape: Shape,
+): Promise<z.infer<Shape>> {
+  if (response.status !== 200) throw unexpected(response);
+  const parsed = shape.safeParse(await response.json().catch(() => null));
+  if (!parsed.success) throw unexpected(response);
+  return parsed.data;
+}
+
+function unexpected(response: Response): UnavailableError {
+  return new UnavailableError('GitHub does not answer as expected', {
+    cause: new Error(`GitHub answered ${response.status} in another form than it documents`),
+  });
+}
+
+function webUrl(text: string | null | undefined): string | null {
+  const url = storableText(text);
+  return url !== null && /^https?:\/\//.test(url) && URL.canParse(url) ? url : null;
+}

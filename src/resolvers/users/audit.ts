@@ -1,0 +1,93 @@
+import type { Sql } from '#database/client.ts';
+import { newId } from '#lib/ids.ts';
+
+/** Everything that changes who may do what. Closed: a new action is a change of the contract. */
+export const AUDIT_ACTIONS = {
+  SIGNED_UP: 'Somebody made an account for themselves.',
+  ACCOUNT_CREATED:
+    'An account was made for somebody: by invitation, GitHub, or on the command line.',
+  SIGNED_IN: 'A session began.',
+  SIGNED_OUT: 'The account ended its own session, or all of them.',
+  SESSION_REVOKED: 'A session was ended from another one.',
+  REFRESH_REUSED: 'A refresh token came a second time, so its session was ended.',
+  PASSWORD_CHANGED: 'The account changed its password.',
+  PASSWORD_RESET: 'The password was set by a link from a mail, or on the command line.',
+  EMAIL_CHANGED: 'The account has another e-mail address.',
+  ROLES_CHANGED: 'The account has other roles.',
+  ACCOUNT_DISABLED: 'The account may no longer sign in.',
+  ACCOUNT_ENABLED: 'The account may sign in again.',
+  ACCOUNT_DELETED: 'The account was deleted.',
+  TOKEN_CREATED: 'A personal access token was made.',
+  TOKEN_REVOKED: 'A personal access token was revoked.',
+  GITHUB_LINKED: 'A GitHub account was linked.',
+  GITHUB_UNLINKED: 'A GitHub account was unlinked.',
+  GITHUB_LINK_BROKEN: 'GitHub no longer takes the token of a linked account.',
+  SIGNING_KEY_ROTATED: 'Access tokens are signed with a new key from now on.',
+  INVITATION_CREATED: 'Somebody was invited.',
+} as const;
+
+export type AuditAction = keyof typeof AUDIT_ACTIONS;
+
+/** Whether the text names an action of this version. */
+export function isAuditAction(text: string): text is AuditAction {
+  return Object.hasOwn(AUDIT_ACTIONS, text);
+}
+
+/** Who acts. A session without a user is one whose holder is in doubt. */
+export interface AuditActor {
+  readonly userId: string | null;
+  readonly sessionId: string | null;
+  readonly ipAddress: string | null;
+}
+
+/** The server itself, and its command line. */
+export const SYSTEM_ACTOR: AuditActor = { userId: null, sessionId: null, ipAddress: null };
+
+export interface AuditSubject {
+  readonly type:
+    | 'User'
+    | 'Session'
+    | 'PersonalAccessToken'
+    | 'GitHubAccount'
+    | 'SigningKey'
+    | 'Invitation';
+  /** Null where it has no UUID: name a signing key in the details. */
+  readonly id: string | null;
+}
+
+/**
+ * Ids, enum values and counts. Nothing personal and nothing that a client wrote (no name, no e-mail
+ * address): an entry outlives the account that it tells of, and nobody can change it.
+ */
+export type AuditDetails = Readonly<
+  Record<string, string | number | boolean | readonly string[] | null>
+>;
+
+/** Written in the caller's transaction: there is an entry if, and only if, the effect is there. */
+export async function recordAudit(
+  sql: Sql,
+  by: AuditActor,
+  entry: {
+    readonly action: AuditAction;
+    readonly subject: AuditSubject;
+    readonly details?: AuditDetails;
+  },
+): Promise<void> {
+  const { action, subject, details = {} } = entry;
+  await sql.query(
+    `INSERT INTO audit_entry
+       (id, action, actor_id, session_id, ip_address, subject_type, subject_id, details)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+    [
+      newId(),
+      action,
+      by.userId,
+      by.sessionId,
+      by.ipAddress,
+      subject.type,
+      subject.id,
+      JSON.stringify(details),
+    ],
+    'record-audit',
+  );
+}

@@ -1,0 +1,50 @@
+import type { Context, Origin } from '#context.ts';
+import { RateLimitedError } from '#lib/errors.ts';
+import { networkOf } from '#lib/network.ts';
+import type { RateLimiter } from '#redis/rate-limit.ts';
+
+/**
+ * How often credentials may be tried. Each try takes a point of every limit that it falls under before
+ * anything is hashed or looked up, and what was right gets it back. A network is an IPv4 address or an IPv6 /64.
+ */
+export const CREDENTIAL_LIMITS = {
+  /** Wrong sign-ins from one network, whatever the login. */
+  'sign-in-network': { points: 100, perSeconds: 600 },
+  /** Wrong sign-ins for one login from one network. */
+  'sign-in-login-network': { points: 10, perSeconds: 900 },
+  /**
+   * Wrong sign-ins for one login from everywhere. It does not hold for networks that the account has
+   * signed in from before, so that nobody can lock somebody else out.
+   */
+  'sign-in-login': { points: 100, perSeconds: 3_600 },
+  /** Wrong passwords of one account within its own sessions. */
+  'password-user': { points: 10, perSeconds: 900 },
+  /** Accounts asked for from one network. */
+  'sign-up-network': { points: 20, perSeconds: 3_600 },
+  /** One-time tokens tried from one network. */
+  'one-time-network': { points: 30, perSeconds: 600 },
+  /** Password resets and address changes asked for from one network. */
+  'mail-network': { points: 20, perSeconds: 3_600 },
+  /** Mails of those kinds to one address: more are left out, and nobody is told. */
+  'mail-address': { points: 3, perSeconds: 3_600 },
+} as const;
+
+export type CredentialLimiter = RateLimiter<keyof typeof CREDENTIAL_LIMITS>;
+
+const hashed = new WeakSet<Origin>();
+
+/**
+ * One field of a request may hash a password, whatever its aliases: hashing is what attackers would
+ * have us do. Throws `RateLimitedError`.
+ */
+export function claimHash({ origin }: Context): void {
+  if (hashed.has(origin)) {
+    throw new RateLimitedError('One password a request: send the others by themselves', 1);
+  }
+  hashed.add(origin);
+}
+
+/** Where the request comes from, as limits count it. */
+export function networkOfClient({ origin }: Context): string {
+  return networkOf(origin.client.ipAddress);
+}

@@ -1,0 +1,39 @@
+import type { Role } from '#auth/viewer.ts';
+import type { Sql } from '#database/client.ts';
+
+export interface LockedAccount {
+  readonly id: string;
+  readonly username: string;
+  readonly displayName: string;
+  readonly email: string | null;
+  readonly isEmailVerified: boolean;
+  readonly roles: Role[];
+  readonly isDisabled: boolean;
+  /** Null where the account has no password. */
+  readonly passwordHash: string | null;
+}
+
+/**
+ * The account's row lock until the transaction ends, and how the account stands now. Signing in,
+ * changing a password, disabling and deleting all take it, so each sees what the other has done. Null
+ * where there is no such account, or no longer.
+ */
+export async function lockAccount(sql: Sql, userId: string): Promise<LockedAccount | null> {
+  const [locked] = await sql.query(
+    'SELECT id FROM users WHERE id = $1 FOR UPDATE',
+    [userId],
+    'lock-account',
+  );
+  if (locked === undefined) return null;
+  // A statement of its own: the one that waited for the lock still sees other tables as they were.
+  const [account] = await sql.query<LockedAccount>(
+    `SELECT u.id, u.username, u.display_name AS "displayName", u.email,
+       u.email_verified_at IS NOT NULL AS "isEmailVerified", u.roles::text[] AS roles,
+       u.disabled_at IS NOT NULL AS "isDisabled", p.hash AS "passwordHash"
+     FROM users u LEFT JOIN password p ON p.user_id = u.id
+     WHERE u.id = $1 AND u.deleted_at IS NULL`,
+    [userId],
+    'read-locked-account',
+  );
+  return account ?? null;
+}

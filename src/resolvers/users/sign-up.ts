@@ -1,0 +1,199 @@
+import { findPasswordFault } from '#auth/password-policy.ts';
+import type { Role } from '#auth/viewer.ts';
+import type { Context } from '#context.ts';
+import type { Sql } from '#database/client.ts';
+import { parseEmail } from '#lib/email.ts';
+import {
+  ConflictError,
+  ForbiddenError,
+  InvalidCredentialsError,
+  InvalidInputError,
+} from '#lib/errors.ts';
+import { newId } from '#lib/ids.ts';
+import { showProven } from './access.ts';
+import { recordAudit } from './audit.ts';
+import { claimHash, networkOfClient } from './credential-limits.ts';
+import { canMail, queueMail } from './mail.ts';
+import { occasionOf } from './mail-occasion.ts';
+import { alreadyRegisteredMail, signUpMail, usernameTakenMail } from './mail-texts.ts';
+import { consumeOneTimeToken, createOneTimeToken, findOneTimeToken } from './one-time-token.ts';
+import { parseDisplayName, parseUsername } from './username.ts';
+
+export type SignUpNextStep = 'VERIFY_EMAIL' | 'SIGN_IN';
+
+export interface NewAccount {
+  readonly username: string;
+  readonly displayName: string;
+  readonly email: string | null;
+  readonly isEmailVerified: boolean;
+  readonly passwordHash: string | null;
+  readonly avatarUrl?: string | null;
+  readonly roles: readonly Role[];
+}
+
+interface SignUpPayload {
+  readonly email: string;
+  readonly username: string;
+  readonly displayName: string;
+  readonly passwordHash: string;
+}
+
+/**
+ * Asks for an account. Where mail is sent nothing is made yet: whoever opens the mail, and knows the
+ * password, finishes it by `verifyEmail`, so nobody can prepare an account for somebody else's
+ * address; and only that mailbox is told whether the address or name is taken. Without mail the
+ * account is made at once, and `ConflictError` says that a name or address is taken.
+ */
+export async function signUp(
+  ctx: Context,
+  input: {
+    readonly email: string;
+    readonly username: string;
+    readonly displayName: string;
+    readonly password: string;
+    readonly invitation: string | null;
+  },
+): Promise<SignUpNextStep> {
+  if (ctx.config.signUp === 'closed') {
+    throw new ForbiddenError('Accounts are made by an administrator here');
+  }
+  const email = parseEmailField(input.email, 'input.email');
+  const username = parseUsername(input.username, 'input.username');
+  const displayName = parseDisplayName(input.displayName, 'input.displayName');
+  requireGoodPassword(input.password, 'input.password', [email, username, displayName]);
+  claimHash(ctx);
+  const taken = await ctx.credentialLimiter.take([
+    { name: 'sign-up-network', key: networkOfClient(ctx) },
+  ]);
+  const { invitation } = input;
+  if (ctx.config.signUp === 'invite') await requireInvitation(ctx.database, invitation);
+  const passwordHash = await ctx.passwords.hash(input.password).catch(async (error: unknown) => {
+    await taken.giveBack();
+    throw error;
+  });
+  const wanted: SignUpPayload = { email, username, displayName, passwordHash };
+  return ctx.database.transaction(async (sql) => {
+    if (ctx.config.signUp === 'invite') await consumeInvitation(sql, invitation);
+    if (canMail(ctx)) return askForProof(ctx, sql, wanted);
+    const userId = await createAccount(sql, { ...wanted, isEmailVerified: false, roles: ['USER'] });
+    if (userId === null) throw new ConflictError('The username or e-mail address is taken');
+    await auditSignUp(ctx, sql, userId);
+    return 'SIGN_IN';
+  });
+}
+
+/** The same statements whether the address and the name are free or not; only the mail differs. */
+async function askForProof(ctx: Context, sql: Sql, wanted: SignUpPayload): Promise<SignUpNextStep> {
+  const { email, username } = wanted;
+  const [taken] = await sql.query<{ isEmail: boolean; isUsername: boolean }>(
+    `SELECT EXISTS (SELECT FROM users WHERE email = $1) AS "isEmail",
+       EXISTS (SELECT FROM users WHERE username = $2) AS "isUsername"`,
+    [email, username],
+  );
+  const proof = await createOneTimeToken(sql, {
+    purpose: 'SIGN_UP',
+    userId: null,
+    payload: wanted,
+  });
+  if (!(await ctx.credentialLimiter.tryTake({ name: 'mail-address', key: email }))) {
+    return 'VERIFY_EMAIL';
+  }
+  const occasion = occasionOf(ctx, email);
+  const refusal = taken?.isUsername ? usernameTakenMail(occasion) : null;
+  const mail = taken?.isEmail ? alreadyRegisteredMail(occasion) : refusal;
+  await queueMail(sql, ctx, mail ?? signUpMail({ ...occasion, ...proof }));
+  return 'VERIFY_EMAIL';
+}
+
+/**
+ * Makes the account that was asked for. Throws `InvalidCredentialsError` unless the token counts and
+ * the password is the one of `signUp`; `ConflictError` where somebody was quicker with the name.
+ */
+export async function finishSignUp(
+  ctx: Context,
+  input: { readonly token: string; readonly password: string },
+): Promise<string> {
+  const asked = await findOneTimeToken<SignUpPayload>(ctx.database, 'SIGN_UP', input.token);
+  const { matches } = await ctx.passwords.verify(
+    asked?.payload.passwordHash ?? null,
+    input.password,
+  );
+  if (asked === null || !matches) {
+    throw new InvalidCredentialsError(
+      'Token and password do not match, or the token no longer counts',
+    );
+  }
+  return ctx.database.transaction(async (sql) => {
+    const consumed = await consumeOneTimeToken<SignUpPayload>(sql, 'SIGN_UP', input.token);
+    if (consumed === null) throw new InvalidCredentialsError('The token was used already');
+    const userId = await createAccount(sql, {
+      ...consumed.payload,
+      isEmailVerified: true,
+      roles: ['USER'],
+    });
+    if (userId === null) {
+      throw new ConflictError('The username or e-mail address was taken meanwhile: sign up again');
+    }
+    await auditSignUp(ctx, sql, userId);
+    showProven(ctx, userId);
+    return userId;
+  });
+}
+
+/** Null where the username or the address is taken. */
+export async function createAccount(sql: Sql, account: NewAccount): Promise<string | null> {
+  const { username, displayName, email, isEmailVerified, passwordHash, avatarUrl, roles } = account;
+  const [user] = await sql.query<{ id: string }>(
+    `INSERT INTO users (id, username, display_name, email, email_verified_at, avatar_url, roles)
+     VALUES ($1, $2, $3, $4, CASE WHEN $5 THEN naru_now() END, $6, $7::role[])
+     ON CONFLICT DO NOTHING RETURNING id`,
+    [newId(), username, displayName, email, isEmailVerified, avatarUrl ?? null, roles],
+  );
+  if (user === undefined) return null;
+  if (passwordHash !== null) {
+    await sql.query('INSERT INTO password (user_id, hash) VALUES ($1, $2)', [
+      user.id,
+      passwordHash,
+    ]);
+  }
+  return user.id;
+}
+
+/** Throws `InvalidInputError` that says what is wrong with it. */
+export function requireGoodPassword(
+  password: string,
+  field: string,
+  context: readonly (string | null)[],
+): void {
+  const fault = findPasswordFault(
+    password,
+    context.filter((word) => word !== null),
+  );
+  if (fault !== null) throw new InvalidInputError(fault, field);
+}
+
+/** Throws `InvalidInputError`. */
+export function parseEmailField(text: string, field: string): string {
+  const email = parseEmail(text);
+  if (email === null) throw new InvalidInputError('This is no e-mail address', field);
+  return email;
+}
+
+async function requireInvitation(sql: Sql, invitation: string | null): Promise<void> {
+  const found = invitation && (await findOneTimeToken(sql, 'INVITATION', invitation));
+  if (!found) throw noInvitation();
+}
+
+async function consumeInvitation(sql: Sql, invitation: string | null): Promise<void> {
+  const consumed = invitation && (await consumeOneTimeToken(sql, 'INVITATION', invitation));
+  if (!consumed) throw noInvitation();
+}
+
+function noInvitation(): InvalidInputError {
+  return new InvalidInputError('The invitation is unknown, used or expired', 'input.invitation');
+}
+
+function auditSignUp(ctx: Context, sql: Sql, userId: string): Promise<void> {
+  const actor = { userId, sessionId: null, ipAddress: ctx.origin.client.ipAddress };
+  return recordAudit(sql, actor, { action: 'SIGNED_UP', subject: { type: 'User', id: userId } });
+}

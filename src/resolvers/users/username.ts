@@ -1,0 +1,28 @@
+import { InvalidInputError } from '#lib/errors.ts';
+
+export const USERNAME_RULE =
+  '3–32 of a–z, 0–9, dot, dash and underscore, with a letter or digit at both ends';
+const USERNAME = /^[a-z0-9][a-z0-9._-]{1,30}[a-z0-9]$/;
+export const DISPLAY_NAME_MAX = 100;
+
+/** In lower case, so that case makes no second account. Throws `InvalidInputError`. */
+export function parseUsername(text: string, field: string): string {
+  const username = text.length > 256 ? '' : text.normalize('NFKC').trim().toLowerCase();
+  if (!USERNAME.test(username))
+    throw new InvalidInputError(`A username is ${USERNAME_RULE}`, field);
+  return username;
+}
+
+/** Trimmed, 1–100 characters, nothing that hides or turns text around. Throws `InvalidInputError`. */
+export function parseDisplayName(text: string, field: string): string {
+  const name = text.length > 1_024 ? '' : text.normalize('NFC').trim();
+  const isText =
+    name.isWellFormed() && !/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/u.test(name);
+  if (!isText || name === '' || Array.from(name).length > DISPLAY_NAME_MAX) {
+    throw new InvalidInputError(
+      `A display name has 1–${DISPLAY_NAME_MAX} characters and no control characters`,
+      field,
+    );
+  }
+  return name;
+}
