@@ -34,7 +34,7 @@ async function serve({ kind, environment, answer }: Order): Promise<void> {
   const fastify = Fastify();
   await fastify.register(mercurius, {
     schema: createSchema(),
-    context: (request, reply) => contextOf(app, request, reply, false),
+    context: (request, reply) => contextOf(app, request, reply, 'answer'),
     jit: 1,
   });
   process.send?.({ url: await fastify.listen({ host: '127.0.0.1', port: 0 }) });

@@ -21,7 +21,7 @@ export async function createBenchWorld(options: { webhooks?: number; withNats?: 
   const postgres = await startPostgres(place);
   const redis = await startRedis(place);
   const nats = options.withNats ? await startNats(place) : null;
-  const environment = {
+  const environment: Record<string, string> = {
     NODE_ENV: 'development',
     DATABASE_URL: postgres.url,
     REDIS_URL: redis.url,
@@ -45,6 +45,7 @@ export async function createBenchWorld(options: { webhooks?: number; withNats?: 
   }
   return {
     environment,
+    database: app.database,
     postgres,
     redis,
     nats,

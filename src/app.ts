@@ -86,7 +86,6 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
     });
     closers.push(() => passwords.close());
     const mailer = createMailer(config, log);
-    closers.push(async () => mailer.close());
     const services: Services = {
       config,
       log,
@@ -118,6 +117,8 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       const jobs = startJobs(services);
       closers.push(() => jobs.close());
     }
+    // Before the jobs: what hangs on a mail server is tried again rather than waited for.
+    closers.push(() => mailer.close());
     return { ...services, close: closeAll };
   } catch (error) {
     await closeAll();

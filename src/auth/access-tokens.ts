@@ -44,19 +44,27 @@ export async function createAccessTokens(options: {
   const { issuer, loadKeys } = options;
   let keys = await loadKeys();
   let reloadedAt = performance.now();
+  let reloading = Promise.resolve();
   // Of tokens whose signature was good, by the hash of exactly these bytes: another encoding of the same
   // token is simply verified. What a session or the time has to say is never remembered.
   const verified = new LRUCache<string, AccessClaims>({ max: REMEMBERED });
 
-  const reload = async () => {
+  const reload = () => {
     reloadedAt = performance.now();
-    keys = await loadKeys();
-    verified.clear();
+    reloading = (async () => {
+      keys = await loadKeys();
+      verified.clear();
+    })();
+    return reloading;
   };
 
   const findKey = async (keyId: string | undefined): Promise<SigningKey> => {
     const known = () => keys.find(({ id }) => id === keyId);
-    if (known() === undefined && performance.now() - reloadedAt > RELOAD_EVERY_MS) await reload();
+    if (known() === undefined) {
+      // Whoever comes while the keys are read, or soon after, shares what came of it: also that
+      // PostgreSQL was away, which says nothing of the token.
+      await (performance.now() - reloadedAt > RELOAD_EVERY_MS ? reload() : reloading);
+    }
     const key = known();
     if (key === undefined) throw refused();
     return key;
@@ -99,8 +107,9 @@ export async function createAccessTokens(options: {
             currentDate: new Date(0),
           },
         );
-        const { sid, exp } = payload;
-        if (typeof sid !== 'string' || !isUuid(sid) || exp === undefined) throw refused();
+        const { sid, iat, exp } = payload;
+        if (typeof sid !== 'string' || !isUuid(sid)) throw refused();
+        if (iat === undefined || exp !== iat + ACCESS_TOKEN_SECONDS) throw refused();
         const claims = { sessionId: sid, expiresAt: new Date(exp * 1000) };
         verified.set(place, claims);
         return claims;

@@ -29,7 +29,7 @@ export interface PasswordsOptions {
   readonly hashesAtOnce: number;
   /** How many may wait for their turn; 8 × `hashesAtOnce` where nothing is said. */
   readonly queueMax?: number;
-  /** After each hash, with the time it took; the wait before it is not in it. */
+  /** After each hash, with the time it took, its thread's start included; the wait before it is not. */
   readonly onHash?: (kind: 'hash' | 'verify', seconds: number) => void;
   /** Each time one is refused because too many wait. */
   readonly onOverflow?: () => void;
@@ -76,8 +76,10 @@ export function createPasswords(options: PasswordsOptions): Passwords {
 
   function ask(request: HashRequest): Promise<HashAnswer> {
     if (isClosed) throw new UnavailableError('This server is stopping');
-    const isBusy = threads.size === options.hashesAtOnce && idleThread() === undefined;
-    if (isBusy && waiting.length >= queueMax) {
+    // Who waits, waits for a thread: there is none to spare then, even where fewer run than may.
+    const isRoom = threads.size < options.hashesAtOnce || idleThread() !== undefined;
+    const isServed = waiting.length === 0 && isRoom;
+    if (!isServed && waiting.length >= queueMax) {
       options.onOverflow?.();
       throw new UnavailableError('Too many passwords are being checked', {
         retryAfterSeconds: Math.ceil(((waiting.length + 1) * secondsEach) / options.hashesAtOnce),

@@ -1,34 +1,25 @@
 // `npm run --silent token -- --user alice`: prints a new token for the account, and nothing else.
-import { existsSync, readFileSync } from 'node:fs';
-import { resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ALL_SCOPES, isScope, type Scope } from '#auth/scopes.ts';
-import { createDatabase } from '#database/client.ts';
 import { createPrisma } from '#database/prisma.ts';
-import { DomainError } from '#lib/errors.ts';
 import { issueToken } from '#resolvers/users/personal-access-token.ts';
+import { findPlace, withDatabase } from './database.ts';
+import { exitWith } from './exit.ts';
+import { UsageError } from './usage-error.ts';
 
 const USAGE = `Usage: npm run --silent token -- --user NAME [--scopes ${ALL_SCOPES.join(',')}] [--days 90]`;
 
 await main();
 
 async function main(): Promise<void> {
-  const database = createDatabase({
-    connectionString: findDatabase(),
-    poolMax: 2,
-    onIdleError: () => {},
-  });
   try {
-    const { token } = await issueToken(
-      { database, prisma: createPrisma(database) },
-      readArguments(),
+    const input = readArguments();
+    const { token } = await withDatabase(findPlace(), (database) =>
+      issueToken({ database, prisma: createPrisma(database) }, input),
     );
     process.stdout.write(`${token}\n`);
   } catch (error) {
-    if (error instanceof DomainError) fail(error.message);
-    fail(`The database does not answer: ${error instanceof Error ? error.message : String(error)}`);
-  } finally {
-    await database.close();
+    exitWith(error);
   }
 }
 
@@ -51,20 +42,6 @@ function readArguments(): { username: string; scopes: readonly Scope[]; expiresI
       expiresInDays: Number(values.days),
     };
   } catch (error) {
-    return fail(`${error instanceof Error ? error.message : String(error)}\n${USAGE}`);
+    throw new UsageError(`${error instanceof Error ? error.message : String(error)}. ${USAGE}`);
   }
-}
-
-/** DATABASE_URL, or the running `npm run dev` of this checkout. */
-function findDatabase(): string {
-  const given = process.env['DATABASE_URL'];
-  if (given) return given;
-  const file = resolve(import.meta.dirname, '../../.data/dev.json');
-  if (!existsSync(file)) fail('Start `npm run dev` first, or set DATABASE_URL');
-  return (JSON.parse(readFileSync(file, 'utf8')) as { databaseUrl: string }).databaseUrl;
-}
-
-function fail(message: string): never {
-  process.stderr.write(`${message}\n`);
-  process.exit(1);
 }

@@ -4,7 +4,8 @@ import { cookieCredential } from '#auth/credential.ts';
 import type { Viewer } from '#auth/viewer.ts';
 import type { Services } from '#context.ts';
 import { ForbiddenError, InvalidInputError, UnauthenticatedError } from '#lib/errors.ts';
-import { finishGitHub, startGitHub } from '#resolvers/users/github.ts';
+import { finishGitHub } from '#resolvers/users/github.ts';
+import { startGitHub } from '#resolvers/users/github-journey.ts';
 
 const BROWSER_SECONDS = 600;
 

@@ -1,5 +1,6 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Services } from '#context.ts';
+import { getAccountPage } from './account-page.ts';
 import { getAuthGitHub, getAuthGitHubCallback } from './auth-github.ts';
 import { getDevMail } from './dev-mail.ts';
 import { getJsonWebKeys } from './json-web-keys.ts';
@@ -19,6 +20,7 @@ const routes: readonly Route[] = [
   { method: 'GET', path: '/health', handler: getHealth },
   { method: 'GET', path: '/ready', handler: getReady },
   { method: 'GET', path: '/metrics', handler: getMetrics },
+  { method: 'GET', path: '/account', handler: getAccountPage },
   { method: 'GET', path: '/auth/github', handler: getAuthGitHub },
   { method: 'GET', path: '/auth/github/callback', handler: getAuthGitHubCallback },
   { method: 'GET', path: '/.well-known/jwks.json', handler: getJsonWebKeys },

@@ -8,7 +8,7 @@ import { sendExplorer, wantsExplorer } from './explorer.ts';
 import { LIMITS } from './limits.ts';
 import { restate } from './mask.ts';
 import { acceptsEvents, acceptsJson, type Parameters, readParameters } from './parameters.ts';
-import { contextOf } from './request.ts';
+import { contextOf, type Wanted } from './request.ts';
 import type { EventStreamDoor } from './sse.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
@@ -59,8 +59,7 @@ export async function registerGraphQL(
       bodyLimit: LIMITS.requestBytes,
       handler: async (request, reply) => {
         if (wantsExplorer(request)) return sendExplorer(request, reply);
-        const isEventSource = request.method === 'GET' && wantsOnlyEvents(request);
-        const naru = await contextOf(app, request, reply, isEventSource);
+        const naru = await contextOf(app, request, reply, wantedOf(request));
         const parameters = readParameters(request);
         if (parameters === null) return yoga.handleNodeRequestAndResponse(request, reply, { naru });
         const asked = readOperation(engine, parameters);
@@ -139,6 +138,11 @@ function readOperation(engine: Engine, { query, operationName }: Parameters): As
     if (!(error instanceof GraphQLError)) throw error;
     return { errors: [error], kind: null };
   }
+}
+
+function wantedOf(request: FastifyRequest): Wanted {
+  if (wantsOneAnswer(request)) return 'answer';
+  return request.method === 'GET' && wantsOnlyEvents(request) ? 'event-stream' : 'other';
 }
 
 function wantsOneAnswer({ method, headers: { accept } }: FastifyRequest): boolean {

@@ -13,6 +13,9 @@ export function markStopping(server: object): void {
   stopping.add(server);
 }
 
+/** One answer, which may set a cookie; an EventSource's stream; or anything else. */
+export type Wanted = 'answer' | 'event-stream' | 'other';
+
 /**
  * Throws `UnauthenticatedError` for credentials that do not count, `ForbiddenError` for a cookie that
  * somebody else's page may have sent; without any the viewer is a guest. A cookie whose session has
@@ -22,17 +25,16 @@ export async function contextOf(
   app: Services,
   request: FastifyRequest,
   reply: FastifyReply,
-  isEventStream: boolean,
+  wanted: Wanted,
 ): Promise<Context> {
+  const isEventStream = wanted === 'event-stream';
   const { headers } = request;
   if (isEventStream && isFromForeignPage(app.config, headers)) throw foreignPage();
   const credential = await readCredential(app, headers, headers.authorization, () =>
     // EventSource sends no headers of its own, and its answers are for the page's eyes only.
-    isEventStream && request.method === 'GET'
-      ? isFromTrustedPage(app.config, headers)
-      : mayUseCookie(app.config, headers),
+    isEventStream ? isFromTrustedPage(app.config, headers) : mayUseCookie(app.config, headers),
   );
-  const origin = originOf(app, request, reply, credential);
+  const origin = originOf(app, request, wanted === 'answer' ? reply : null, credential);
   try {
     return await createContext(app, origin);
   } catch (error) {
@@ -45,7 +47,7 @@ export async function contextOf(
 function originOf(
   app: Services,
   request: FastifyRequest,
-  reply: FastifyReply,
+  reply: FastifyReply | null,
   credential: Credential | null,
 ): Origin {
   const { headers, raw, server } = request;
@@ -60,12 +62,13 @@ function originOf(
     // What a browser sends that has received nothing yet is empty.
     lastEventId: typeof lastEventId === 'string' && lastEventId !== '' ? lastEventId : null,
     // Also where no cookie came: a page of somebody else must not sign its visitor in as somebody.
-    setSessionCookie: mayUseCookie(app.config, headers)
-      ? (cookie) => {
-          const name = sessionCookieName(cookieSecure);
-          reply.header('set-cookie', writeCookie(name, cookie, cookieSecure));
-        }
-      : null,
+    setSessionCookie:
+      reply !== null && mayUseCookie(app.config, headers)
+        ? (cookie) => {
+            const name = sessionCookieName(cookieSecure);
+            reply.header('set-cookie', writeCookie(name, cookie, cookieSecure));
+          }
+        : null,
   };
 }
 

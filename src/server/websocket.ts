@@ -162,6 +162,8 @@ async function connect(
   const { socket } = ctx.extra;
   try {
     const { credential } = (await contextOf(app, ctx, newId())).origin;
+    // It left while it was asked who it is: nothing would ever end the watch.
+    if (socket.readyState === socket.CLOSED) return false;
     const stop = credentials.watch(credential, (error) => closeRefused(socket, error));
     socket.once('close', stop);
     return credential !== null;

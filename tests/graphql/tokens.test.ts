@@ -295,7 +295,7 @@ describe('a token revoked in the middle of a subscription ends it with UNAUTHENT
       payload: [{ extensions: { code: 'UNAUTHENTICATED' } }],
     });
     socket.subscribe('2', { query: WHO });
-    expect(await socket.closed).toMatchObject({ code: 4403 });
+    expect(await socket.closed).toMatchObject({ code: 4401 });
     await until(() => naru.app.webhookFeed.size === 0);
   });
 

@@ -5,7 +5,7 @@ import { seal } from '#lib/seal.ts';
 import { reportRefusedGitHubToken, useGitHubToken } from '#resolvers/users/github-link.ts';
 import { openSession } from '#resolvers/users/session.ts';
 import { type GitHubStandIn, type Person, startGitHub } from '../support/github.ts';
-import type { Result } from '../support/graphql-client.ts';
+import { post, type Result, until } from '../support/graphql-client.ts';
 import { passTime } from '../support/inbox.ts';
 import { startNaru, type TestNaru } from '../support/naru.ts';
 
@@ -17,6 +17,8 @@ const BINDING = '__Host-naru-oauth';
 let standIn: GitHubStandIn;
 let naru: TestNaru;
 const lines: string[] = [];
+/** What Naru itself gave out to browsers. */
+const given = new Set<string>();
 
 beforeAll(async () => {
   standIn = await startGitHub({ publicUrl: PUBLIC_URL });
@@ -28,6 +30,7 @@ afterAll(async () => {
 });
 afterEach(async () => {
   standIn.trouble = null;
+  standIn.meanwhile = null;
   expect(standIn.faults.splice(0)).toEqual([]);
   await naru.app.database.query('DELETE FROM clock_offset');
 });
@@ -67,6 +70,7 @@ function openBrowser(to: TestNaru = naru) {
       const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(line) ?? [];
       if (line.includes('Max-Age=0')) cookies.delete(name);
       else cookies.set(name, value);
+      if (value !== '') given.add(value);
     }
     return response;
   };
@@ -78,7 +82,9 @@ function openBrowser(to: TestNaru = naru) {
     async start(query = '', headers: Record<string, string> = {}): Promise<string> {
       const response = await browser.visit(`/auth/github${query}`, headers);
       expect([response.status, await response.text()]).toEqual([302, '']);
-      return response.headers.get('location') ?? '';
+      const location = response.headers.get('location') ?? '';
+      given.add(new URL(location).searchParams.get('state') ?? 'none');
+      return location;
     },
     /** Back from GitHub, which names our public address. */
     arrive: (back: URL) => browser.visit(back.pathname + back.search),
@@ -578,6 +584,25 @@ test('a session that ended on the way links nothing', async () => {
   expect(standIn.liveTokens(person.id)).toEqual([]);
 });
 
+test('a session that ends while GitHub is asked links nothing', async () => {
+  const person = newPerson();
+  const { browser, userId } = await newAccount(`leaver-${randomInt(1e9)}`);
+  const end = 'UPDATE session SET ended_at = naru_now() WHERE user_id = $1';
+  standIn.meanwhile = { path: '/user', run: () => naru.app.database.query(end, [userId]) };
+  expect(await browser.link(person.id)).toBe('/account?error=session_ended');
+  expect(await naru.app.prisma.gitHubAccount.count({ where: { userId } })).toBe(0);
+});
+
+test('an account that is disabled while GitHub is asked gets no session', async () => {
+  const person = newPerson();
+  const browser = openBrowser();
+  await browser.signIn(person.id);
+  const { username } = await browser.viewer();
+  const disable = 'UPDATE users SET disabled_at = naru_now() WHERE username = $1';
+  standIn.meanwhile = { path: '/user', run: () => naru.app.database.query(disable, [username]) };
+  expect(await openBrowser().signIn(person.id)).toBe('/?error=account_disabled');
+});
+
 test('a GitHub account belongs to one account, and an account has one', async () => {
   const [mine, taken] = [newPerson(), newPerson()];
   await openBrowser().signIn(taken.id);
@@ -621,7 +646,6 @@ test('unlinking works while GitHub is away', async () => {
 });
 
 test('a personal access token unlinks nothing, and sees the link of its own account', async () => {
-  const { post } = await import('../support/graphql-client.ts');
   const token = await naru.tokenFor('alice');
   const { result } = await post(naru.url, { query: UNLINK }, token);
   const refused = result.data?.unlinkGitHub?.code ?? result.errors?.[0]?.extensions.code;
@@ -709,6 +733,30 @@ test('tokens sealed under another SECRET_KEY: the link is BROKEN', async () => {
   expect(state).toBe('BROKEN');
 });
 
+test('refreshes that GitHub keeps waiting leave PostgreSQL to everybody else', async () => {
+  const { app } = naru;
+  const ids = Array.from({ length: 14 }, () => newPerson().id);
+  for (const id of ids) await openBrowser().signIn(id);
+  const links = await app.prisma.gitHubAccount.findMany({
+    where: { githubId: { in: ids.map(BigInt) } },
+  });
+  for (const { id, userId } of links) {
+    const refreshTokenSealed = seal(deriveKey(app.config.secretKey, 'github'), 'ghr_x', id);
+    const data = { refreshTokenSealed, accessTokenExpiresAt: new Date(0) };
+    await app.prisma.gitHubAccount.update({ where: { userId }, data });
+  }
+  standIn.trouble = { path: '/access_token', kind: 'silence' };
+  const asked = () => standIn.calls.filter((call) => call.endsWith('/access_token')).length;
+  const before = asked();
+  const waiting = Promise.allSettled(links.map(({ userId }) => useGitHubToken(app, userId)));
+  await until(() => asked() > before && app.database.pool.waitingCount === 0);
+  await app.database.query('SELECT 1');
+  expect(asked() - before).toBeLessThanOrEqual(2);
+  standIn.trouble = { path: '/access_token', kind: 'error' };
+  standIn.hangUp();
+  expect((await waiting).every(({ status }) => status === 'rejected')).toBe(true);
+});
+
 test('without a client there is no GitHub', async () => {
   const without = await startNaru({ runsJobs: false });
   const browser = openBrowser(without);
@@ -716,13 +764,6 @@ test('without a client there is no GitHub', async () => {
     expect(await problemOf(await browser.visit(path))).toMatchObject({ status: 404 });
   }
   await without.close();
-});
-
-test('no secret is in a log line', async () => {
-  const told = lines.join('\n');
-  expect(told).not.toBe('');
-  for (const secret of standIn.secrets) expect(told).not.toContain(secret);
-  expect(told).not.toMatch(/state=|code=|code_verifier/);
 });
 
 test('a GitHub App on an Enterprise Server: tokens are refreshed once, and BROKEN when refused', async () => {
@@ -774,4 +815,11 @@ test('a GitHub App on an Enterprise Server: tokens are refreshed once, and BROKE
   expect(enterprise.faults).toEqual([]);
   await other.close();
   await enterprise.close();
+});
+
+test('no secret is in a log line', async () => {
+  const told = lines.join('\n');
+  expect(told).not.toBe('');
+  for (const secret of [...standIn.secrets, ...given]) expect(told).not.toContain(secret);
+  expect(told).not.toMatch(/state=|code=|code_verifier/);
 });

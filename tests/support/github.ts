@@ -34,6 +34,10 @@ export interface GitHubStandIn {
   revokeAll(id: number): void;
   /** What happens with each request from now on whose path ends so; null ends the trouble. */
   trouble: { readonly path: string; readonly kind: Trouble } | null;
+  /** Runs before a request is answered whose path ends so: what happens just then elsewhere. */
+  meanwhile: { readonly path: string; readonly run: () => Promise<unknown> } | null;
+  /** Cuts every connection, also those that wait in `silence`. */
+  hangUp(): void;
   close(): Promise<void>;
 }
 
@@ -182,6 +186,9 @@ export async function startGitHub(options: StandInOptions): Promise<GitHubStandI
       makeTrouble(standIn.trouble.kind, response);
       return;
     }
+    if (standIn.meanwhile !== null && pathname.endsWith(standIn.meanwhile.path)) {
+      await standIn.meanwhile.run();
+    }
     if (!isPage) {
       expect(request.headers['user-agent'] === 'naru', 'User-Agent is not naru');
       expect(!(request.url ?? '').match(/gho_|ghu_|ghr_|code[0-9a-f]{36}/), 'a secret is in a URL');
@@ -258,6 +265,8 @@ export async function startGitHub(options: StandInOptions): Promise<GitHubStandI
     calls,
     secrets,
     trouble: null,
+    meanwhile: null,
+    hangUp: () => server.closeAllConnections(),
     put: (person) => people.set(person.id, person),
     async authorize(location, id, answer = 'agree') {
       const response = await fetch(location, {

@@ -53,20 +53,27 @@ export function requireOperator(ctx: Context): Viewer {
   return viewer;
 }
 
-/** An account is known to itself, to AUDITOR and to ADMIN. */
+/** An account is known to itself, and to AUDITOR and ADMIN with a token that has `users:read`. */
 export function canReadUser(ctx: Context, userId: string): boolean {
-  const { viewer } = ctx;
-  if (proven(ctx).has(userId)) return true;
-  if (viewer === null) return false;
-  return viewer.userId === userId || viewer.roles.has('AUDITOR') || viewer.roles.has('ADMIN');
+  return proven(ctx).has(userId) || ctx.viewer?.userId === userId || readsAllUsers(ctx);
 }
 
-/** `canReadUser` as a condition of a statement. */
+/**
+ * `canReadUser` as a condition of a statement, for what asks for no scope of its own, e.g. `node`: there
+ * the viewer's own account needs `viewer:read`.
+ */
 export function readableUsers(ctx: Context): Prisma.UserWhereInput {
-  const { viewer } = ctx;
-  if (viewer === null) return { id: { in: [] } };
-  const readsAll = viewer.roles.has('AUDITOR') || viewer.roles.has('ADMIN');
-  return readsAll ? {} : { id: viewer.userId };
+  return readsAllUsers(ctx) ? {} : { id: { in: ownIds(ctx) } };
+}
+
+function readsAllUsers({ viewer }: Context): boolean {
+  if (viewer === null || !viewer.scopes.has('users:read')) return false;
+  return viewer.roles.has('AUDITOR') || viewer.roles.has('ADMIN');
+}
+
+/** The viewer's own id; none for guests and for tokens that may not read the viewer. */
+function ownIds({ viewer }: Context): string[] {
+  return viewer?.scopes.has('viewer:read') ? [viewer.userId] : [];
 }
 
 /** A token is shown to the account that it belongs to and to nobody else. */
@@ -77,9 +84,9 @@ export function canReadPersonalAccessToken(
   return ctx.viewer?.userId === token.userId;
 }
 
-/** `canReadPersonalAccessToken` as a condition of a statement. */
+/** `canReadPersonalAccessToken` as a condition of a statement; needs `viewer:read`. */
 export function readablePersonalAccessTokens(ctx: Context): Prisma.PersonalAccessTokenWhereInput {
-  return ctx.viewer === null ? { id: { in: [] } } : { userId: ctx.viewer.userId };
+  return { userId: { in: ownIds(ctx) } };
 }
 
 /** A session is shown to the account that it belongs to and to nobody else. */
@@ -90,9 +97,9 @@ export function canReadSession(
   return ctx.viewer?.userId === session.userId || proven(ctx).has(session.id);
 }
 
-/** `canReadSession` as a condition of a statement. */
+/** `canReadSession` as a condition of a statement; needs `viewer:read`. */
 export function readableSessions(ctx: Context): Prisma.SessionWhereInput {
-  return ctx.viewer === null ? { id: { in: [] } } : { userId: ctx.viewer.userId };
+  return { userId: { in: ownIds(ctx) } };
 }
 
 /**

@@ -9,8 +9,8 @@ import {
 import { transact } from '#outbox.ts';
 import { userDeleted } from '#pubsub/topics/users.ts';
 import { requireSession, requireViewer } from './access.ts';
-import { recordAudit } from './audit.ts';
-import { claimHash, networkOfClient } from './credential-limits.ts';
+import { actorOf, recordAudit } from './audit.ts';
+import { claimHash, giveBackUnlessWrong, networkOfClient } from './credential-limits.ts';
 import { lockAccount } from './locked-account.ts';
 import { canMail, queueMail } from './mail.ts';
 import { occasionOf } from './mail-occasion.ts';
@@ -21,12 +21,14 @@ import {
   dropOneTimeTokens,
   findOneTimeToken,
 } from './one-time-token.ts';
-import { actorOf, proveAgain, requireUnchanged } from './password.ts';
+import { proveAgain, requireUnchanged } from './password.ts';
 import { finishSignUp, parseEmailField } from './sign-up.ts';
 import { requireOtherAdmin } from './user-management.ts';
 import { parseDisplayName } from './username.ts';
 
 const AVATAR_URL_MAX = 2_048;
+/** SQLSTATE */
+const UNIQUE_VIOLATION = '23505';
 
 /** Changes what is given and leaves the rest. Null takes the avatar away. */
 export async function updateProfile(
@@ -72,7 +74,10 @@ export async function changeEmail(
   const email = parseEmailField(input.email, 'input.email');
   const provenHash = await proveAgain(ctx, viewer, input.password);
   await ctx.credentialLimiter.take([{ name: 'mail-network', key: networkOfClient(ctx) }]);
-  const isWithin = await ctx.credentialLimiter.tryTake({ name: 'mail-address', key: email });
+  const isWithin = await ctx.credentialLimiter.tryTake({
+    name: 'mail-address',
+    key: `change ${email}`,
+  });
   await ctx.database.transaction(async (sql) => {
     await requireUnchanged(sql, userId, provenHash);
     if (!canMail(ctx)) return setEmail(ctx, sql, { userId, email, isVerified: false });
@@ -97,13 +102,13 @@ export async function verifyEmail(
   const taken = await ctx.credentialLimiter.take([
     { name: 'one-time-network', key: networkOfClient(ctx) },
   ]);
-  const change = await findOneTimeToken(ctx.database, 'VERIFY_EMAIL', input.token);
-  const userId =
-    change === null
-      ? await finishSignUp(ctx, { token: input.token, password: input.password ?? '' })
-      : await finishChange(ctx, input.token);
-  await taken.giveBack();
-  return userId;
+  return giveBackUnlessWrong(taken, async () => {
+    const { token, password } = input;
+    const change = await findOneTimeToken(ctx.database, 'VERIFY_EMAIL', token);
+    return change === null
+      ? finishSignUp(ctx, { token, password: password ?? '' })
+      : finishChange(ctx, token);
+  });
 }
 
 async function finishChange(ctx: Context, token: string): Promise<string> {
@@ -134,12 +139,17 @@ async function setEmail(
     email,
     userId,
   ]);
-  if (other !== undefined) throw new ConflictError('Another account has this e-mail address');
-  await sql.query(
-    `UPDATE users SET email = $2, email_verified_at = CASE WHEN $3 THEN naru_now() END,
-       updated_at = naru_now() WHERE id = $1`,
-    [userId, email, isVerified],
-  );
+  if (other !== undefined) throw taken();
+  try {
+    await sql.query(
+      `UPDATE users SET email = $2, email_verified_at = CASE WHEN $3 THEN naru_now() END,
+         updated_at = naru_now() WHERE id = $1`,
+      [userId, email, isVerified],
+    );
+  } catch (error) {
+    // Somebody took it since we looked.
+    throw isTaken(error) ? taken() : error;
+  }
   await dropOneTimeTokens(sql, userId, ['RESET_PASSWORD', 'VERIFY_EMAIL']);
   const { viewer, origin } = ctx;
   const sessionId = viewer?.proof.kind === 'session' ? viewer.proof.id : null;
@@ -148,6 +158,14 @@ async function setEmail(
     { userId, sessionId, ipAddress: origin.client.ipAddress },
     { action: 'EMAIL_CHANGED', subject: { type: 'User', id: userId }, details: { isVerified } },
   );
+}
+
+function taken(): ConflictError {
+  return new ConflictError('Another account has this e-mail address');
+}
+
+function isTaken(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && error.code === UNIQUE_VIOLATION;
 }
 
 /**
@@ -179,6 +197,12 @@ export async function deleteAccount(
 const ERASED = ['password', 'session', 'personal_access_token', 'github_account', 'one_time_token'];
 
 async function eraseAccount(sql: Sql, userId: string): Promise<void> {
+  // Also what was asked for by its address, by itself or by others: those have no account yet.
+  await sql.query(
+    `DELETE FROM one_time_token
+     WHERE payload ->> 'email' = (SELECT email FROM users WHERE id = $1)`,
+    [userId],
+  );
   for (const table of ERASED) {
     await sql.query(`DELETE FROM ${table} WHERE user_id = $1`, [userId]);
   }

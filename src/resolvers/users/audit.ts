@@ -1,3 +1,5 @@
+import type { Viewer } from '#auth/viewer.ts';
+import type { Context } from '#context.ts';
 import type { Sql } from '#database/client.ts';
 import { newId } from '#lib/ids.ts';
 
@@ -38,6 +40,15 @@ export interface AuditActor {
   readonly userId: string | null;
   readonly sessionId: string | null;
   readonly ipAddress: string | null;
+}
+
+/** Whoever asks; with a personal access token there is no session. */
+export function actorOf(
+  { origin }: Context,
+  { userId, proof }: Pick<Viewer, 'userId' | 'proof'>,
+): AuditActor {
+  const sessionId = proof.kind === 'session' ? proof.id : null;
+  return { userId, sessionId, ipAddress: origin.client.ipAddress };
 }
 
 /** The server itself, and its command line. */

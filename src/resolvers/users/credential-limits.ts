@@ -1,7 +1,7 @@
 import type { Context, Origin } from '#context.ts';
-import { RateLimitedError } from '#lib/errors.ts';
+import { RateLimitedError, UnavailableError } from '#lib/errors.ts';
 import { networkOf } from '#lib/network.ts';
-import type { RateLimiter } from '#redis/rate-limit.ts';
+import type { RateLimiter, Taken } from '#redis/rate-limit.ts';
 
 /**
  * How often credentials may be tried. Each try takes a point of every limit that it falls under before
@@ -25,7 +25,10 @@ export const CREDENTIAL_LIMITS = {
   'one-time-network': { points: 30, perSeconds: 600 },
   /** Password resets and address changes asked for from one network. */
   'mail-network': { points: 20, perSeconds: 3_600 },
-  /** Mails of those kinds to one address: more are left out, and nobody is told. */
+  /**
+   * Mails of each kind (sign-up, reset, change) to one address: more are left out, and nobody is told.
+   * Each kind by itself, so that nobody keeps a reset away from somebody by signing up in their name.
+   */
   'mail-address': { points: 3, perSeconds: 3_600 },
 } as const;
 
@@ -42,6 +45,21 @@ export function claimHash({ origin }: Context): void {
     throw new RateLimitedError('One password a request: send the others by themselves', 1);
   }
   hashed.add(origin);
+}
+
+/** Returns what was taken for `work` where that succeeds, and where nothing could be tried. */
+export async function giveBackUnlessWrong<Result>(
+  taken: Taken,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  try {
+    const result = await work();
+    await taken.giveBack();
+    return result;
+  } catch (error) {
+    if (error instanceof UnavailableError) await taken.giveBack();
+    throw error;
+  }
 }
 
 /** Where the request comes from, as limits count it. */

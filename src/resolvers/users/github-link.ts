@@ -4,19 +4,23 @@ import { deriveKey } from '#lib/derive-key.ts';
 import { ConflictError, NotFoundError, UnavailableError } from '#lib/errors.ts';
 import { newId } from '#lib/ids.ts';
 import { seal, unseal } from '#lib/seal.ts';
+import { createTurns } from '#lib/turns.ts';
 import type { GitHub, GitHubTokens, GitHubUser } from '#outbound/github.ts';
 import { requireSession } from './access.ts';
-import { recordAudit, SYSTEM_ACTOR } from './audit.ts';
+import { actorOf, recordAudit, SYSTEM_ACTOR } from './audit.ts';
 import { lockAccount } from './locked-account.ts';
-import { actorOf } from './password.ts';
 
 /** A token that expires sooner than this is refreshed before it is used. */
 const REFRESH_AHEAD_MINUTES = 5;
+/** Each holds a connection to PostgreSQL while GitHub thinks, which can be 10 s: most are for others. */
+const REFRESHES_AT_ONCE_MAX = 2;
+
+const refreshTurns = createTurns();
 
 type Links = Pick<Services, 'config' | 'database' | 'github'>;
 
 /** A link as its row has it, its tokens opened; null for what does not open under today's SECRET_KEY. */
-interface Link {
+export interface Link {
   readonly id: string;
   readonly isLinked: boolean;
   readonly accessToken: string | null;
@@ -69,6 +73,11 @@ export async function reportRefusedGitHubToken(
  * new token in it. An answer that gets lost on its way costs the link; only GitHub could prevent that.
  */
 function refreshLink(app: Links, userId: string): Promise<string | null> {
+  const lane = Number.parseInt(userId.slice(-4), 16) % REFRESHES_AT_ONCE_MAX;
+  return refreshTurns(String(lane), () => refreshInTurn(app, userId));
+}
+
+function refreshInTurn(app: Links, userId: string): Promise<string | null> {
   return app.database.transaction(async (sql) => {
     const link = await findLink(app, sql, userId, 'FOR UPDATE');
     if (link === null || !link.isLinked) return null;
@@ -133,26 +142,42 @@ export async function unlinkGitHub(ctx: Context): Promise<{ readonly userId: str
   const { userId } = viewer;
   const link = await ctx.database.transaction(async (sql) => {
     const account = await lockAccount(sql, userId);
-    const found = await findLink(ctx, sql, userId, 'FOR UPDATE');
-    if (account === null || found === null) throw new NotFoundError('No GitHub account is linked');
+    const taken = await takeLink(ctx, sql, userId);
+    if (account === null || taken === null) throw new NotFoundError('No GitHub account is linked');
     if (account.passwordHash === null) {
       throw new ConflictError('Set a password first: without GitHub nobody could sign in');
     }
-    await sql.query('DELETE FROM github_account WHERE id = $1', [found.id]);
     await recordAudit(sql, actorOf(ctx, viewer), {
       action: 'GITHUB_UNLINKED',
-      subject: { type: 'GitHubAccount', id: found.id },
+      subject: { type: 'GitHubAccount', id: taken.id },
     });
-    return found;
+    return taken;
   });
   await revokeLink(ctx, link);
   return { userId };
 }
 
-/** GitHub takes a grant by any token of it that counts, so one that has expired is refreshed first. */
-async function revokeLink(app: Links & Pick<Services, 'log'>, link: Link): Promise<void> {
+/** Deletes the account's link; null where there is none. For `revokeLink` once that has committed. */
+export async function takeLink(
+  app: Pick<Services, 'config'>,
+  sql: Sql,
+  userId: string,
+): Promise<Link | null> {
+  const link = await findLink(app, sql, userId, 'FOR UPDATE');
+  if (link !== null) await sql.query('DELETE FROM github_account WHERE id = $1', [link.id]);
+  return link;
+}
+
+/**
+ * Takes what a link gave us back at GitHub, as far as GitHub answers within 20 s; never throws. GitHub
+ * takes a grant by any token of it that counts, so one that has expired is refreshed first.
+ */
+export async function revokeLink(
+  app: Pick<Services, 'github' | 'log'>,
+  link: Link | null,
+): Promise<void> {
   const { github } = app;
-  if (github === null || !link.isLinked) return;
+  if (github === null || link === null || !link.isLinked) return;
   await bestEffort(app, async () => {
     const refreshed =
       link.isExpired && link.refreshToken !== null

@@ -42,7 +42,7 @@ async function freeEmail(sql: Sql, text: string): Promise<string | null> {
 }
 
 /** An Enterprise Server's logins have characters that ours have not, and any may be too long or short. */
-export function usernameOf(login: string, attempt: number): string {
+function usernameOf(login: string, attempt: number): string {
   const suffix = attempt === 0 ? '' : `-${randomBytes(SUFFIX_BYTES).toString('hex')}`;
   const wanted = login
     .toLowerCase()

@@ -1,28 +1,18 @@
-// Signing in with GitHub, and linking a GitHub account: out to GitHub, and back with a code. What
-// came back counts only in the browser that was sent out.
-import { hash } from 'node:crypto';
-import { createToken, hashToken } from '#auth/tokens.ts';
+// Signing in with GitHub, and linking a GitHub account.
 import type { Viewer } from '#auth/viewer.ts';
 import type { Client, Services, SessionCookie } from '#context.ts';
 import type { Sql } from '#database/client.ts';
-import { deriveKey } from '#lib/derive-key.ts';
-import { ForbiddenError, InvalidInputError, UnauthenticatedError } from '#lib/errors.ts';
-import { newId } from '#lib/ids.ts';
-import { networkOf } from '#lib/network.ts';
-import { parseReturnTo, withError } from '#lib/return-to.ts';
-import { seal, unseal } from '#lib/seal.ts';
+import { InvalidInputError } from '#lib/errors.ts';
+import { withError } from '#lib/return-to.ts';
 import type { GitHubTokens, GitHubUser } from '#outbound/github.ts';
 import { recordAudit } from './audit.ts';
+import { arrive, type Journey, redirectUriOf } from './github-journey.ts';
 import { bestEffort, clientOf, storeLink } from './github-link.ts';
 import { createGitHubAccount } from './github-sign-up.ts';
 import { lockAccount } from './locked-account.ts';
-import { ONE_TIME_MINUTES } from './one-time-token.ts';
 import { openSession } from './session.ts';
 
-type App = Pick<
-  Services,
-  'config' | 'database' | 'github' | 'log' | 'metrics' | 'credentialLimiter'
->;
+type App = Pick<Services, 'config' | 'database' | 'github' | 'log' | 'metrics'>;
 
 /** How it ended when it did not end well: what `returnTo` is told as `error`. */
 type Refusal =
@@ -34,78 +24,10 @@ type Refusal =
   | 'already_linked'
   | 'unlink_first';
 
-interface Journey {
-  readonly returnTo: string;
-  readonly verifier: string;
-  readonly link: { readonly userId: string; readonly sessionId: string } | null;
-}
-
-interface Payload {
-  readonly returnTo: string;
-  readonly verifierSealed: string;
-  readonly sessionId: string | null;
-}
-
 interface Arrival {
   readonly person: GitHubUser;
   readonly tokens: GitHubTokens;
   readonly client: Client;
-}
-
-/**
- * Sends a browser to GitHub. `browserSecret` is for its cookie: without it the way back does not count.
- * To link, `viewer` must have a fresh session by cookie. Throws `NotFoundError` where there is no GitHub,
- * `InvalidInputError` for `returnTo`, `UnauthenticatedError`, `ForbiddenError`, `RateLimitedError`.
- */
-export async function startGitHub(
-  app: App,
-  input: {
-    readonly returnTo: string;
-    readonly isLink: boolean;
-    readonly viewer: Viewer | null;
-    readonly client: Client;
-  },
-): Promise<{ readonly location: string; readonly browserSecret: string }> {
-  const github = clientOf(app);
-  const returnTo = parseReturnTo(input.returnTo, app.config.allowedOrigins);
-  if (returnTo === null) {
-    throw new InvalidInputError(
-      'returnTo is a path here, or a URL of an allowed origin',
-      'returnTo',
-    );
-  }
-  const link = input.isLink ? requireFreshCookie(input.viewer) : null;
-  // Each start leaves a row for ten minutes: nobody may leave as many as they like.
-  await app.credentialLimiter.take([
-    { name: 'one-time-network', key: networkOf(input.client.ipAddress) },
-  ]);
-  const [state, browserSecret, verifier] = [
-    createToken('sessionSecret'),
-    createToken('sessionSecret'),
-    createToken('sessionSecret'),
-  ];
-  const id = newId();
-  const payload: Payload = {
-    returnTo,
-    verifierSealed: seal(keyOf(app), verifier, id).toString('base64'),
-    sessionId: link?.sessionId ?? null,
-  };
-  await app.database.query(
-    `INSERT INTO one_time_token (id, purpose, token_hash, user_id, payload, expires_at)
-     VALUES ($1, 'GITHUB_STATE', $2, $3, $4, naru_now() + $5 * interval '1 minute')`,
-    [
-      id,
-      bindingOf(state, browserSecret),
-      link?.userId ?? null,
-      JSON.stringify(payload),
-      ONE_TIME_MINUTES.GITHUB_STATE,
-    ],
-    'start-github',
-  );
-  const codeChallenge = hash('sha256', verifier, 'base64url');
-  const redirectUri = redirectUriOf(app);
-  const location = github.authorizeUrl({ state, codeChallenge, redirectUri });
-  return { location, browserSecret };
 }
 
 /**
@@ -241,39 +163,6 @@ async function linkArrival(
   });
 }
 
-/** One of many who come back with the same state gets the journey; the others get null. */
-async function arrive(app: App, state: string, browserSecret: string): Promise<Journey | null> {
-  const [row] = await app.database.query<{ id: string; userId: string | null; payload: Payload }>(
-    `UPDATE one_time_token SET used_at = naru_now()
-     WHERE purpose = 'GITHUB_STATE' AND token_hash = $1 AND used_at IS NULL AND expires_at > naru_now()
-     RETURNING id, user_id AS "userId", payload`,
-    [bindingOf(state, browserSecret)],
-    'finish-github',
-  );
-  if (row === undefined) return null;
-  const { returnTo, verifierSealed, sessionId } = row.payload;
-  const verifier = unseal(keyOf(app), Buffer.from(verifierSealed, 'base64'), row.id);
-  // Begun under another SECRET_KEY.
-  if (verifier === null) return null;
-  const { userId } = row;
-  const link = userId === null || sessionId === null ? null : { userId, sessionId };
-  return { returnTo, verifier, link };
-}
-
-/** What is stored of a journey: found by whoever has both halves, and by nobody else. */
-function bindingOf(state: string, browserSecret: string): Buffer<ArrayBuffer> {
-  return hashToken(`${state} ${browserSecret}`);
-}
-
-function requireFreshCookie(viewer: Viewer | null): { userId: string; sessionId: string } {
-  if (viewer === null) throw new UnauthenticatedError('Sign in before you link a GitHub account');
-  const { userId, proof } = viewer;
-  if (proof.kind !== 'session' || proof.transport !== 'COOKIE' || !proof.isFresh) {
-    throw new ForbiddenError('Sign in again first: linking needs a session of the last 15 minutes');
-  }
-  return { userId, sessionId: proof.id };
-}
-
 function isSame(link: NonNullable<Journey['link']>, viewer: Viewer | null): boolean {
   return (
     viewer?.userId === link.userId &&
@@ -294,12 +183,4 @@ async function findLinkedUser(sql: Sql, githubId: bigint): Promise<string | null
 /** Until the transaction ends. It comes before the account's lock, and the link's row after it. */
 async function lockGitHubId(sql: Sql, githubId: bigint): Promise<void> {
   await sql.query('SELECT pg_advisory_xact_lock(hashtextextended($1, 0))', [`github ${githubId}`]);
-}
-
-function redirectUriOf({ config }: Pick<Services, 'config'>): string {
-  return `${config.publicUrl}/auth/github/callback`;
-}
-
-function keyOf({ config }: Pick<Services, 'config'>): Buffer {
-  return deriveKey(config.secretKey, 'github');
 }

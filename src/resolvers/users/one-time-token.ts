@@ -26,12 +26,12 @@ export async function createOneTimeToken(
     readonly userId: string | null;
     readonly payload: object;
   },
-): Promise<{ readonly token: string; readonly expiresAt: Date }> {
+): Promise<{ readonly id: string; readonly token: string; readonly expiresAt: Date }> {
   const token = createToken('oneTimeToken');
-  const [row] = await sql.query<{ expiresAt: Date }>(
+  const [row] = await sql.query<{ id: string; expiresAt: Date }>(
     `INSERT INTO one_time_token (id, purpose, token_hash, user_id, payload, expires_at)
      VALUES ($1, $2, $3, $4, $5, naru_now() + $6 * interval '1 minute')
-     RETURNING expires_at AS "expiresAt"`,
+     RETURNING id, expires_at AS "expiresAt"`,
     [
       newId(),
       input.purpose,
@@ -43,7 +43,7 @@ export async function createOneTimeToken(
     'create-one-time-token',
   );
   if (row === undefined) throw new Error('A one-time token was not stored');
-  return { token, expiresAt: row.expiresAt };
+  return { token, ...row };
 }
 
 const COUNTS = 'purpose = $1 AND token_hash = $2 AND used_at IS NULL AND expires_at > naru_now()';
@@ -64,7 +64,10 @@ export async function findOneTimeToken<Payload>(
   return found ?? null;
 }
 
-/** One of many who try gets it; the others get null. Undone when the transaction is. */
+/**
+ * One of many who try gets it; the others get null. Undone when the transaction is. Nothing of it is
+ * kept: what it stands for may be personal, and has another place from now on.
+ */
 export async function consumeOneTimeToken<Payload>(
   sql: Sql,
   purpose: OneTimePurpose,
@@ -72,7 +75,7 @@ export async function consumeOneTimeToken<Payload>(
 ): Promise<OneTimeToken<Payload> | null> {
   if (!isToken('oneTimeToken', token)) return null;
   const [consumed] = await sql.query<OneTimeToken<Payload>>(
-    `UPDATE one_time_token SET used_at = naru_now() WHERE ${COUNTS} RETURNING ${RETURNED}`,
+    `DELETE FROM one_time_token WHERE ${COUNTS} RETURNING ${RETURNED}`,
     [purpose, hashToken(token)],
     'consume-one-time-token',
   );

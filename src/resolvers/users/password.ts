@@ -9,7 +9,7 @@ import {
   UnavailableError,
 } from '#lib/errors.ts';
 import { requireSession, type SignedInViewer } from './access.ts';
-import { recordAudit } from './audit.ts';
+import { actorOf, recordAudit } from './audit.ts';
 import { claimHash, networkOfClient } from './credential-limits.ts';
 import { type LockedAccount, lockAccount } from './locked-account.ts';
 import { canMail, queueMail } from './mail.ts';
@@ -112,7 +112,10 @@ export async function requestPasswordReset(
   const email = parseEmail(input.email);
   if (email === null) throw new InvalidInputError('This is no e-mail address', 'input.email');
   await ctx.credentialLimiter.take([{ name: 'mail-network', key: networkOfClient(ctx) }]);
-  const isWithin = await ctx.credentialLimiter.tryTake({ name: 'mail-address', key: email });
+  const isWithin = await ctx.credentialLimiter.tryTake({
+    name: 'mail-address',
+    key: `reset ${email}`,
+  });
   if (!isWithin) return;
   await ctx.database.transaction(async (sql) => {
     const [user] = await sql.query<{ id: string }>(
@@ -159,11 +162,7 @@ export async function resetPassword(
       account.email,
     ]);
     const endedSessions = await storePassword(ctx, sql, account, hash);
-    await sql.query(
-      `UPDATE personal_access_token SET revoked_at = naru_now()
-       WHERE user_id = $1 AND revoked_at IS NULL`,
-      [account.id],
-    );
+    await revokeTokens(sql, account.id);
     if (!account.isEmailVerified) {
       await sql.query('DELETE FROM github_account WHERE user_id = $1', [account.id]);
       await sql.query('UPDATE users SET email_verified_at = naru_now() WHERE id = $1', [
@@ -193,24 +192,35 @@ async function storePassword(
   hash: string,
   keptSession?: string,
 ): Promise<number> {
+  const endedSessions = await replacePassword(sql, id, hash, keptSession);
+  if (email !== null) await queueMail(sql, ctx, passwordChangedMail(occasionOf(ctx, email)));
+  return endedSessions;
+}
+
+/** Ends the sessions but one, and makes worthless what was mailed before. Returns how many it ended. */
+export async function replacePassword(
+  sql: Sql,
+  userId: string,
+  hash: string,
+  keptSession?: string,
+): Promise<number> {
   await sql.query(
     `INSERT INTO password (user_id, hash) VALUES ($1, $2)
      ON CONFLICT (user_id) DO UPDATE SET hash = excluded.hash, changed_at = naru_now()`,
-    [id, hash],
+    [userId, hash],
   );
-  const ended = await endSessions(sql, {
-    userId: id,
-    reason: 'PASSWORD_CHANGED',
-    except: keptSession,
-  });
-  await dropOneTimeTokens(sql, id, ['RESET_PASSWORD', 'VERIFY_EMAIL']);
-  if (email !== null) await queueMail(sql, ctx, passwordChangedMail(occasionOf(ctx, email)));
+  const ended = await endSessions(sql, { userId, reason: 'PASSWORD_CHANGED', except: keptSession });
+  await dropOneTimeTokens(sql, userId, ['RESET_PASSWORD', 'VERIFY_EMAIL']);
   return ended.length;
 }
 
-/** Who does it, for the audit log. */
-export function actorOf(ctx: Context, { userId, proof }: Pick<SignedInViewer, 'userId' | 'proof'>) {
-  return { userId, sessionId: proof.id, ipAddress: ctx.origin.client.ipAddress };
+/** Every personal access token of an account, since nobody knows who made them. */
+export async function revokeTokens(sql: Sql, userId: string): Promise<void> {
+  await sql.query(
+    `UPDATE personal_access_token SET revoked_at = naru_now()
+     WHERE user_id = $1 AND revoked_at IS NULL`,
+    [userId],
+  );
 }
 
 function worthless(): InvalidCredentialsError {

@@ -1,15 +1,16 @@
 import { ALL_SCOPES, type Scope } from '#auth/scopes.ts';
 import { createToken, hashToken } from '#auth/tokens.ts';
 import type { Context, Services } from '#context.ts';
-import { databaseNow } from '#database/now.ts';
+import type { Sql } from '#database/client.ts';
 import type { PersonalAccessToken } from '#generated/prisma/client.ts';
 import { ConflictError, ForbiddenError, InvalidInputError, NotFoundError } from '#lib/errors.ts';
 import { newId } from '#lib/ids.ts';
 import { requireViewer } from './access.ts';
+import { actorOf, recordAudit, SYSTEM_ACTOR } from './audit.ts';
+import { lockAccount } from './locked-account.ts';
 
 export const TOKENS_MAX_PER_USER = 100;
 export const TOKEN_DAYS_MAX = 366;
-const DAY_MS = 86_400_000;
 
 /** `token` is shown this once: only its hash is stored. */
 export interface CreatedToken {
@@ -35,16 +36,28 @@ export async function createPersonalAccessToken(
   if (wider.length > 0) {
     throw new ForbiddenError(`This token cannot give what it does not have: ${wider.join(', ')}`);
   }
-  const live = await ctx.prisma.personalAccessToken.count({
-    where: { userId: viewer.userId, revokedAt: null },
-  });
-  if (live >= TOKENS_MAX_PER_USER) {
-    throw new ConflictError(
-      `An account holds at most ${TOKENS_MAX_PER_USER} tokens: revoke one first`,
+  return ctx.database.transaction(async (sql) => {
+    // One after another, so that many at once cannot pass the limit together.
+    if ((await lockAccount(sql, viewer.userId)) === null)
+      throw new NotFoundError('No such account');
+    const [held] = await sql.query<{ tokens: number }>(
+      `SELECT count(*)::int AS tokens FROM personal_access_token
+       WHERE user_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > naru_now())`,
+      [viewer.userId],
     );
-  }
-  const created = await storeToken(ctx, viewer.userId, input);
-  return created;
+    if ((held?.tokens ?? 0) >= TOKENS_MAX_PER_USER) {
+      throw new ConflictError(
+        `An account holds at most ${TOKENS_MAX_PER_USER} tokens: revoke one first`,
+      );
+    }
+    const created = await storeToken(sql, viewer.userId, input);
+    await recordAudit(sql, actorOf(ctx, viewer), {
+      action: 'TOKEN_CREATED',
+      subject: { type: 'PersonalAccessToken', id: created.personalAccessToken.id },
+      details: { scopes: created.personalAccessToken.scopes },
+    });
+    return created;
+  });
 }
 
 /** Makes a token of the viewer's useless from the next call on. Twice is the same as once. */
@@ -53,14 +66,25 @@ export async function revokePersonalAccessToken(
   input: { readonly id: string },
 ): Promise<PersonalAccessToken> {
   const viewer = requireViewer(ctx);
-  const token = await ctx.prisma.personalAccessToken.findFirst({
-    where: { id: input.id, userId: viewer.userId },
-  });
-  if (token === null) throw new NotFoundError('No such token');
-  if (token.revokedAt !== null) return token;
-  return ctx.prisma.personalAccessToken.update({
-    where: { id: token.id },
-    data: { revokedAt: await databaseNow(ctx.database) },
+  return ctx.database.transaction(async (sql) => {
+    const [revoked] = await sql.query<PersonalAccessToken>(
+      `UPDATE personal_access_token SET revoked_at = naru_now()
+       WHERE id = $1 AND user_id = $2 AND revoked_at IS NULL RETURNING ${COLUMNS}`,
+      [input.id, viewer.userId],
+    );
+    if (revoked !== undefined) {
+      await recordAudit(sql, actorOf(ctx, viewer), {
+        action: 'TOKEN_REVOKED',
+        subject: { type: 'PersonalAccessToken', id: input.id },
+      });
+      return revoked;
+    }
+    const [token] = await sql.query<PersonalAccessToken>(
+      `SELECT ${COLUMNS} FROM personal_access_token WHERE id = $1 AND user_id = $2`,
+      [input.id, viewer.userId],
+    );
+    if (token === undefined) throw new NotFoundError('No such token');
+    return token;
   });
 }
 
@@ -77,15 +101,27 @@ export async function issueToken(
     where: { username: input.username.toLowerCase() },
   });
   if (user === null) throw new NotFoundError(`No user is called ${JSON.stringify(input.username)}`);
-  return storeToken(app, user.id, {
-    name: 'command line',
-    scopes: input.scopes ?? ALL_SCOPES,
-    expiresInDays: input.expiresInDays,
+  return app.database.transaction(async (sql) => {
+    const created = await storeToken(sql, user.id, {
+      name: 'command line',
+      scopes: input.scopes ?? ALL_SCOPES,
+      expiresInDays: input.expiresInDays,
+    });
+    await recordAudit(sql, SYSTEM_ACTOR, {
+      action: 'TOKEN_CREATED',
+      subject: { type: 'PersonalAccessToken', id: created.personalAccessToken.id },
+      details: { scopes: created.personalAccessToken.scopes },
+    });
+    return created;
   });
 }
 
+/** `personal_access_token` as Prisma would read it. */
+const COLUMNS = `id, user_id AS "userId", name, token_hash AS "tokenHash", scopes, created_at AS "createdAt",
+  expires_at AS "expiresAt", last_used_at AS "lastUsedAt", revoked_at AS "revokedAt"`;
+
 async function storeToken(
-  app: Pick<Services, 'database' | 'prisma'>,
+  sql: Sql,
   userId: string,
   input: {
     readonly name: string;
@@ -97,17 +133,12 @@ async function storeToken(
   if (!(expiresInDays >= 1 && expiresInDays <= TOKEN_DAYS_MAX)) {
     throw new InvalidInputError(`A token lives 1 to ${TOKEN_DAYS_MAX} days`, 'input.expiresInDays');
   }
-  const now = await databaseNow(app.database);
   const token = createToken('personalAccessToken');
-  const personalAccessToken = await app.prisma.personalAccessToken.create({
-    data: {
-      id: newId(),
-      userId,
-      name,
-      tokenHash: hashToken(token),
-      scopes: [...new Set(scopes)],
-      expiresAt: new Date(now.getTime() + expiresInDays * DAY_MS),
-    },
-  });
+  const [personalAccessToken] = await sql.query<PersonalAccessToken>(
+    `INSERT INTO personal_access_token (id, user_id, name, token_hash, scopes, expires_at)
+     VALUES ($1, $2, $3, $4, $5, naru_now() + $6 * interval '1 day') RETURNING ${COLUMNS}`,
+    [newId(), userId, name, hashToken(token), [...new Set(scopes)], expiresInDays],
+  );
+  if (personalAccessToken === undefined) throw new Error('A token was not stored');
   return { token, personalAccessToken };
 }

@@ -48,11 +48,12 @@ export async function openSession(
     'open-session',
   );
   if (session === undefined) throw new Error('A session was not stored');
+  // The new one is not among them, whatever the times say: a clock that was set back must not end it.
   await sql.query(
     `UPDATE session SET ended_at = naru_now(), end_reason = 'REPLACED' WHERE id IN (
-       SELECT id FROM session WHERE user_id = $1 AND ended_at IS NULL AND expires_at > naru_now()
-       ORDER BY created_at DESC, id DESC OFFSET $2)`,
-    [userId, config.sessionsMax],
+       SELECT id FROM session WHERE user_id = $1 AND ended_at IS NULL AND expires_at > naru_now() AND id <> $2
+       ORDER BY created_at DESC, id DESC OFFSET $3)`,
+    [userId, session.id, config.sessionsMax - 1],
     'replace-sessions',
   );
   const refreshToken = transport === 'TOKENS' ? createToken('refreshToken') : null;

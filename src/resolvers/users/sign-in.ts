@@ -2,6 +2,7 @@ import type { Context } from '#context.ts';
 import type { Sql } from '#database/client.ts';
 import type { Session } from '#generated/prisma/client.ts';
 import type { SessionTransport } from '#generated/prisma/enums.ts';
+import { parseEmail } from '#lib/email.ts';
 import {
   ForbiddenError,
   InvalidCredentialsError,
@@ -15,6 +16,9 @@ import { claimHash, networkOfClient } from './credential-limits.ts';
 import { lockAccount } from './locked-account.ts';
 import { withAccessToken } from './refresh.ts';
 import { type OpenedSession, openSession } from './session.ts';
+
+/** Longer than any username, before it is normalised. */
+const LOGIN_LENGTH_MAX = 256;
 
 export interface SignedIn {
   readonly userId: string;
@@ -47,7 +51,7 @@ export async function signIn(
   const { transport } = input;
   requireTransport(ctx, transport);
   claimHash(ctx);
-  const login = input.login.normalize('NFKC').trim().toLowerCase();
+  const login = readLogin(input.login);
   const network = networkOfClient(ctx);
   const taken = await countOutcome(ctx, () =>
     ctx.credentialLimiter.take([
@@ -86,6 +90,14 @@ export async function signIn(
     ctx.metrics.signIns.inc({ outcome: outcomeOf(error) });
     throw error;
   }
+}
+
+/** As accounts are stored; empty for what is no account's, so that this, too, takes the same steps. */
+function readLogin(text: string): string {
+  const email = parseEmail(text);
+  if (email !== null) return email;
+  const login = text.length > LOGIN_LENGTH_MAX ? '' : text.normalize('NFKC').trim().toLowerCase();
+  return login.isWellFormed() && !login.includes('\u0000') ? login : '';
 }
 
 /** The refusal, too, is an answer: it does not hold for everybody. */

@@ -2,9 +2,8 @@ import type { Context } from '#context.ts';
 import type { Prisma, Session } from '#generated/prisma/client.ts';
 import { ForbiddenError, NotFoundError } from '#lib/errors.ts';
 import { requireSession } from './access.ts';
-import { recordAudit } from './audit.ts';
+import { actorOf, recordAudit } from './audit.ts';
 import { lockAccount } from './locked-account.ts';
-import { actorOf } from './password.ts';
 import { COLUMNS, endSessions } from './session.ts';
 
 const HOUR_MS = 3_600_000;

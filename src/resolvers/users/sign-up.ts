@@ -95,7 +95,7 @@ async function askForProof(ctx: Context, sql: Sql, wanted: SignUpPayload): Promi
     userId: null,
     payload: wanted,
   });
-  if (!(await ctx.credentialLimiter.tryTake({ name: 'mail-address', key: email }))) {
+  if (!(await ctx.credentialLimiter.tryTake({ name: 'mail-address', key: `sign-up ${email}` }))) {
     return 'VERIFY_EMAIL';
   }
   const occasion = occasionOf(ctx, email);

@@ -2,7 +2,9 @@ import { createPrivateJwk, readPkcs8, readSigningKey, type SigningKey } from '#a
 import type { Config } from '#config.ts';
 import type { Database, Sql } from '#database/client.ts';
 import { deriveKey } from '#lib/derive-key.ts';
+import { ConflictError } from '#lib/errors.ts';
 import { seal, unseal } from '#lib/seal.ts';
+import { recordAudit, SYSTEM_ACTOR } from './audit.ts';
 
 /** Longer than any access token lives, so that none is refused for a key that was replaced. */
 const REPLACED_FOR = "interval '1 hour'";
@@ -28,13 +30,30 @@ export async function loadSigningKeys(
   return readKeys(database, config);
 }
 
-/** From now on a new key signs; the ones before verify for another hour. Returns its id. */
+/**
+ * From now on a new key signs; the ones before verify for another hour. Returns its id. Throws
+ * `ConflictError` where the key was given as ACCESS_TOKEN_KEY, and for a SECRET_KEY that the nodes do
+ * not have: they could not read the new key, and would lose the old one.
+ */
 export async function rotateSigningKey(database: Database, config: KeyConfig): Promise<string> {
+  if (config.accessTokenKey !== null) {
+    throw new ConflictError('ACCESS_TOKEN_KEY is set: replace it there, on every node');
+  }
   return database.transaction(async (sql) => {
     await lockKeys(sql);
+    const [stored] = await sql.query('SELECT id FROM signing_key LIMIT 1');
+    if (stored !== undefined && (await readKeys(sql, config)).length === 0) {
+      throw new ConflictError('The keys there were sealed under another SECRET_KEY: use that one');
+    }
     await sql.query('DELETE FROM signing_key WHERE replaced_at < naru_now() - ' + REPLACED_FOR);
     await sql.query('UPDATE signing_key SET replaced_at = naru_now() WHERE replaced_at IS NULL');
-    return addKey(sql, config);
+    const keyId = await addKey(sql, config);
+    await recordAudit(sql, SYSTEM_ACTOR, {
+      action: 'SIGNING_KEY_ROTATED',
+      subject: { type: 'SigningKey', id: null },
+      details: { keyId },
+    });
+    return keyId;
   });
 }
 

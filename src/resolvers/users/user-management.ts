@@ -1,9 +1,9 @@
 import type { Role, Viewer } from '#auth/viewer.ts';
 import type { Context } from '#context.ts';
 import type { Sql } from '#database/client.ts';
-import { ConflictError, InvalidInputError, NotFoundError } from '#lib/errors.ts';
-import { requireAdmin } from './access.ts';
-import { recordAudit } from './audit.ts';
+import { ConflictError, ForbiddenError, InvalidInputError, NotFoundError } from '#lib/errors.ts';
+import { requireAdmin, showProven } from './access.ts';
+import { actorOf, recordAudit } from './audit.ts';
 import { type LockedAccount, lockAccount } from './locked-account.ts';
 import { endSessions } from './session.ts';
 
@@ -73,10 +73,14 @@ async function change(
   const viewer = await requireAdmin(ctx);
   await ctx.database.transaction(async (sql) => {
     await lockAdmins(sql);
+    // Whoever held the lock may have taken the viewer's role away.
+    await requireStillAdmin(sql, viewer.userId);
     const account = await lockAccount(sql, userId);
     if (account === null) throw new NotFoundError('No such account');
     await work(sql, viewer, account);
   });
+  // To whoever may change it, also by a token that may not read accounts.
+  showProven(ctx, userId);
   return userId;
 }
 
@@ -95,12 +99,16 @@ export async function requireOtherAdmin(sql: Sql, userId: string): Promise<void>
   }
 }
 
+async function requireStillAdmin(sql: Sql, userId: string): Promise<void> {
+  const [admin] = await sql.query(
+    `SELECT id FROM users
+     WHERE id = $1 AND 'ADMIN' = ANY(roles) AND disabled_at IS NULL AND deleted_at IS NULL`,
+    [userId],
+  );
+  if (admin === undefined) throw new ForbiddenError('Only administrators may do this');
+}
+
 /** Before any account's row lock, always, so that nobody waits in a circle. */
 async function lockAdmins(sql: Sql): Promise<void> {
   await sql.query(`SELECT pg_advisory_xact_lock(hashtextextended('naru administrators', 0))`);
-}
-
-function actorOf({ origin }: Context, { userId, proof }: Viewer) {
-  const sessionId = proof.kind === 'session' ? proof.id : null;
-  return { userId, sessionId, ipAddress: origin.client.ipAddress };
 }

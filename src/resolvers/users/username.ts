@@ -13,12 +13,17 @@ export function parseUsername(text: string, field: string): string {
   return username;
 }
 
-/** Trimmed, 1–100 characters, nothing that hides or turns text around. Throws `InvalidInputError`. */
+/**
+ * Trimmed, 1–100 characters of which one can be seen, on one line, nothing that turns text around.
+ * Throws `InvalidInputError`.
+ */
 export function parseDisplayName(text: string, field: string): string {
   const name = text.length > 1_024 ? '' : text.normalize('NFC').trim();
   const isText =
-    name.isWellFormed() && !/[\p{Cc}\u200e\u200f\u202a-\u202e\u2066-\u2069]/u.test(name);
-  if (!isText || name === '' || Array.from(name).length > DISPLAY_NAME_MAX) {
+    name.isWellFormed() &&
+    !/[\p{Cc}\p{Zl}\p{Zp}\p{Bidi_Control}]/u.test(name) &&
+    /[^\p{White_Space}\p{Default_Ignorable_Code_Point}]/u.test(name);
+  if (!isText || Array.from(name).length > DISPLAY_NAME_MAX) {
     throw new InvalidInputError(
       `A display name has 1–${DISPLAY_NAME_MAX} characters and no control characters`,
       field,

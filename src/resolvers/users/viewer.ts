@@ -1,3 +1,4 @@
+import { ACCESS_TOKEN_SECONDS } from '#auth/access-tokens.ts';
 import type { Credential } from '#auth/credential.ts';
 import { ALL_SCOPES, isScope, type Scope } from '#auth/scopes.ts';
 import type { Account, Proof, Viewer } from '#auth/viewer.ts';
@@ -27,7 +28,9 @@ const ACCOUNT = `
   u.deleted_at AS "deletedAt", u.created_at AS "createdAt", u.updated_at AS "updatedAt"`;
 const COUNTS = 'u.disabled_at IS NULL AND u.deleted_at IS NULL';
 
-// The updates note the use, at most once a minute, so that reading stays reading.
+// The updates note the use, at most once a minute, so that reading stays reading. They pass over what
+// somebody holds: whoever ends a session must neither wait for a batch nor make it wait, and with it
+// everybody who asks on this node; and two batches that share rows must not wait in a circle.
 const FIND_TOKENS = `
   WITH found AS (
     SELECT t.token_hash AS "tokenHash", t.id AS "tokenId", t.scopes, t.last_used_at, ${ACCOUNT}
@@ -36,8 +39,10 @@ const FIND_TOKENS = `
       AND (t.expires_at IS NULL OR t.expires_at > naru_now()) AND ${COUNTS}
   ), used AS (
     UPDATE personal_access_token SET last_used_at = naru_now()
-    WHERE id IN (SELECT "tokenId" FROM found
-                 WHERE last_used_at IS NULL OR last_used_at < naru_now() - interval '1 minute')
+    WHERE id IN (SELECT id FROM personal_access_token WHERE id IN (
+                   SELECT "tokenId" FROM found
+                   WHERE last_used_at IS NULL OR last_used_at < naru_now() - interval '1 minute')
+                 FOR NO KEY UPDATE SKIP LOCKED)
   )
   SELECT * FROM found`;
 
@@ -51,12 +56,16 @@ const findSessions = (which: string) => `
       AND s.last_seen_at > naru_now() - $2 * interval '1 hour' AND ${COUNTS}
   ), seen AS (
     UPDATE session SET last_seen_at = naru_now()
-    WHERE id IN (SELECT "sessionId" FROM found WHERE last_seen_at < naru_now() - interval '1 minute')
+    WHERE id IN (SELECT id FROM session WHERE id IN (
+                   SELECT "sessionId" FROM found WHERE last_seen_at < naru_now() - interval '1 minute')
+                 FOR NO KEY UPDATE SKIP LOCKED)
   )
   SELECT * FROM found`;
 const FIND_COOKIES = findSessions('s.secret_hash = ANY($1)');
 const FIND_ACCESS = findSessions(`s.id = ANY($1) AND s.transport = 'TOKENS'`);
 
+/** Of the servers that a PostgreSQL fails over between. */
+const CLOCKS_DIFFER_MS = 60_000;
 const BATCH = { concurrency: 1, keysMax: 1_000 };
 const ALL: ReadonlySet<Scope> = new Set(ALL_SCOPES);
 
@@ -100,14 +109,19 @@ export function createAuthenticator(
       ? findCookies(credential.hash)
       : findAccess(credential.sessionId));
     if (row === undefined) throw new UnauthenticatedError('The session has ended: sign in again');
-    if (credential.kind === 'access' && credential.expiresAt <= row.now) {
-      throw new UnauthenticatedError('The access token has expired: refresh the session', {
-        isExpired: true,
-      });
-    }
+    if (credential.kind === 'access') requireTimely(credential.expiresAt, row.now);
     const { sessionId: id, transport, expiresAt, isFresh } = row;
     return viewerOf(row, { kind: 'session', id, transport, expiresAt, isFresh }, ALL);
   };
+}
+
+/** Also refuses what was signed in the future, by more than clocks differ, and what is no time at all. */
+function requireTimely(expiresAt: Date, now: Date): void {
+  const leftMs = expiresAt.getTime() - now.getTime();
+  if (leftMs > 0 && leftMs <= ACCESS_TOKEN_SECONDS * 1_000 + CLOCKS_DIFFER_MS) return;
+  throw new UnauthenticatedError('The access token has expired: refresh the session', {
+    isExpired: true,
+  });
 }
 
 function toBytes(hex: string): Buffer {
