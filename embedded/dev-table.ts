@@ -1,4 +1,5 @@
 import path from 'node:path';
+import { SEED_PASSWORD } from '../prisma/seed.ts';
 import type { EmbeddedServer } from './server.ts';
 
 export interface DevParts {
@@ -32,6 +33,8 @@ export function describeParts(parts: DevParts): string {
   ];
   const links = [
     ['GraphQL and GraphiQL', `${url}/graphql`],
+    ['Sign in', `${url}/account as alice, password: ${SEED_PASSWORD}`],
+    ['Mail that was sent', `${url}/dev/mail`],
     ['Webhooks', `${url}/webhook/github`],
     ['Health', `${url}/health`],
     ['A token', 'npm run --silent token -- --user alice'],

@@ -4,8 +4,6 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Services } from '#context.ts';
 import { canMail } from '#resolvers/users/mail.ts';
 
-type Part = 'page.html' | 'page.css' | 'page.js';
-
 interface Page {
   readonly html: string;
   readonly policy: string;
@@ -30,11 +28,22 @@ export async function getAccountPage(
     .send(html);
 }
 
+// What a module imports stands before it: in one script they need no imports.
+const SCRIPTS = ['words.js', 'api.js', 'view.js', 'page.js'];
+
+/** The files of `account-page/` in one. */
 function renderPage(app: Services): Page {
   const style = readPart('page.css');
-  const script = readPart('page.js');
-  const parts: Readonly<Record<string, string>> = { style, script, settings: settingsOf(app) };
-  const html = readPart('page.html').replace(/\{\{(\w+)\}\}/g, (_mark, name) => parts[name] ?? '');
+  const script = SCRIPTS.map((name) =>
+    readPart(name)
+      .replace(/^import [^;]+;$/gm, '')
+      .replace(/^export /gm, ''),
+  ).join('\n');
+  const html = readPart('page.html')
+    .replace(' data-settings', settingsOf(app))
+    // By functions: in a plain replacement, `$` means something.
+    .replace('/* page.css */', () => style)
+    .replace('/* page.js */', () => script);
   const page = { html, policy: policyOf(style, script) };
   pages.set(app.config, page);
   return page;
@@ -43,8 +52,11 @@ function renderPage(app: Services): Page {
 /** What the page offers: what is not configured is not shown. */
 function settingsOf(app: Services): string {
   const { signUp, github } = app.config;
-  const signUpSetting = signUp === 'closed' ? '' : ` data-sign-up="${signUp}"`;
-  return `${signUpSetting}${canMail(app) ? ' data-mail' : ''}${github.client === null ? '' : ' data-github'}`;
+  return [
+    signUp === 'closed' ? '' : ` data-sign-up="${signUp}"`,
+    canMail(app) ? ' data-mail' : '',
+    github.client === null ? '' : ' data-github',
+  ].join('');
 }
 
 /**
@@ -70,6 +82,6 @@ function sourceOf(text: string): string {
   return `'sha256-${hash('sha256', text, 'base64')}'`;
 }
 
-function readPart(name: Part): string {
+function readPart(name: string): string {
   return readFileSync(new URL(`./account-page/${name}`, import.meta.url), 'utf8');
 }

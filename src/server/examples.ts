@@ -1,8 +1,33 @@
 /** What GraphiQL opens with: one tab each. The README shows the same. */
 export const EXAMPLES: readonly string[] = [
+  `# Run this first: the browser keeps a cookie, and
+# the other tabs are asked by alice. Accounts and
+# password are those of npm run dev.
+mutation SignIn {
+  signIn(
+    input: {
+      login: "alice"
+      password: "a landing by the river"
+      transport: COOKIE
+    }
+  ) {
+    ... on SignedIn {
+      user {
+        username
+        roles
+      }
+      session {
+        expiresAt
+      }
+    }
+    ... on Error {
+      code
+      message
+    }
+  }
+}
+`,
   `# The newest webhooks that you may see.
-# Put a token into the headers below:
-#   npm run --silent token -- --user alice
 query NewestWebhooks {
   viewer {
     username
@@ -39,6 +64,24 @@ subscription LiveWebhooks {
         repository {
           fullName
         }
+      }
+    }
+  }
+}
+`,
+  `# Where you are signed in. revokeSession ends one
+# of them, signOut this one or all.
+query Sessions {
+  viewer {
+    username
+    sessions(first: 20) {
+      nodes {
+        id
+        device
+        ipAddress
+        lastSeenAt
+        expiresAt
+        isCurrent
       }
     }
   }

@@ -1,156 +1,70 @@
-// Accounts through the doors: mutations by the name of their field, and mail as its reader has it.
-import { getNamedType, isUnionType } from 'graphql';
-import pg from 'pg';
-import { createApp } from '#app.ts';
-import { parseConfig } from '#config.ts';
-import type { App } from '#context.ts';
-import { createLog } from '#log.ts';
-import type { SentMail } from '#outbound/mail.ts';
-import { sendDueMail } from '#resolvers/users/mail.ts';
-import { createSchema } from '#schema/index.ts';
-import { createServer } from '#server.ts';
-import { createTestDatabase, type TestDatabase } from './database.ts';
-import { type Answer, type Operation, post } from './graphql-client.ts';
-import type { TestNaru } from './naru.ts';
-import { testRedisUrl } from './servers.ts';
+// Accounts of a suite's own, and what is done to them through the doors.
+import { randomUUID } from 'node:crypto';
+import type { Role } from '#auth/viewer.ts';
+import { encodeGlobalId } from '#lib/global-id.ts';
+import { newId } from '#lib/ids.ts';
+import { post } from './graphql-client.ts';
 
-/** Lets `fromElsewhere` say where a request comes from. */
-export const BEHIND_PROXY = { TRUSTED_PROXIES: '127.0.0.1' } as const;
-/** Of no account, and good enough for any. */
-export const GOOD_PASSWORD = 'seven quiet lanterns';
+/** How a world runs a statement: an app's `database.query`, or a connection to that of its nodes. */
+export type Query = <Row extends object>(
+  text: string,
+  values?: readonly unknown[],
+) => Promise<Row[]>;
 
-let places = 0;
-
-/** As from an address that nobody else uses: limits by network are not what most tests are about. */
-export function fromElsewhere(): Record<string, string> {
-  places += 1;
-  return { 'x-forwarded-for': `10.${places >> 16}.${(places >> 8) & 255}.${places & 255}` };
+export interface TestAccount {
+  readonly userId: string;
+  /** As the API writes it. */
+  readonly id: string;
+  readonly login: string;
 }
 
-const mutations = createSchema().getMutationType()?.getFields() ?? {};
-
-/** Asks for `__typename`, for what every error has, and for `selection` of a success. */
-export function operationOf(
-  field: string,
-  input: Readonly<Record<string, unknown>> | null,
-  selection = '',
-): Operation {
-  const definition = mutations[field];
-  const result = definition && getNamedType(definition.type);
-  if (definition === undefined || !isUnionType(result)) throw new Error(`No mutation ${field}`);
-  const names = result.getTypes().map(({ name }) => name);
-  const details = names.includes('InvalidInputError') ? '... on InvalidInputError { field }' : '';
-  const success = result.getTypes().find((type) => type.getInterfaces().length === 0);
-  const wanted = selection === '' ? '' : `... on ${success?.name} { ${selection} }`;
-  const selected = `{ __typename ... on Error { code message } ${details} ${wanted} }`;
-  const [argument] = definition.args;
-  if (argument === undefined) return { query: `mutation { ${field} ${selected} }` };
-  return {
-    query: `mutation ($input: ${argument.type}) { ${field}(input: $input) ${selected} }`,
-    variables: { input },
-  };
-}
-
-export interface GivenRequest {
-  readonly token?: string | null;
-  readonly headers?: Readonly<Record<string, string>>;
-  /** Of the success. */
-  readonly selection?: string;
-}
-
-export function sendMutation(
-  url: string,
-  field: string,
-  input: Readonly<Record<string, unknown>> | null,
-  { token = null, headers = {}, selection }: GivenRequest = {},
-): Promise<Answer> {
-  const operation = operationOf(field, input, selection);
-  return post(url, operation, token, { ...fromElsewhere(), ...headers });
-}
-
-/** What came of it. Throws where the operation itself failed. */
-export async function mutate(
-  url: string,
-  field: string,
-  input: Readonly<Record<string, unknown>> | null,
-  given: GivenRequest = {},
-  // biome-ignore lint/suspicious/noExplicitAny: the shape is the field's
-): Promise<any> {
-  const { result } = await sendMutation(url, field, input, given);
-  if (result.errors !== undefined) throw new Error(JSON.stringify(result.errors));
-  return result.data[field];
-}
-
-/** Sends what is due, and answers all mail to this address, oldest first. */
-export async function readMail(
-  { app }: Pick<TestNaru, 'app'>,
-  address: string,
-): Promise<SentMail[]> {
-  await sendDueMail(app);
-  return app.mailer.recent.filter(({ to }) => to === address);
-}
-
-/** The newest mail's token; throws where it has none. */
-export async function mailedToken(naru: Pick<TestNaru, 'app'>, address: string): Promise<string> {
-  const mail = (await readMail(naru, address)).at(-1);
-  const token = /naru_ott_[A-Za-z0-9_-]{43}/.exec(mail?.text ?? '')?.[0];
-  if (token === undefined) throw new Error(`No token in ${JSON.stringify(mail)}`);
-  return token;
-}
-
-/** How many passwords were hashed or verified so far. */
-export async function countHashes({ metrics }: Pick<App, 'metrics'>): Promise<number> {
-  const { values } = await metrics.passwordHashSeconds.get();
-  return values
-    .filter(({ metricName }) => metricName?.endsWith('_count'))
-    .reduce((sum, { value }) => sum + value, 0);
-}
-
-/** A connection of the test's own, e.g. to hold locks with. */
-export async function connectTo({ url }: Pick<TestDatabase, 'url'>): Promise<pg.Client> {
-  const client = new pg.Client({ connectionString: url });
-  client.on('error', () => {});
-  await client.connect();
-  return client;
-}
-
-/** How many wait for a lock at this moment. */
-export async function countWaiting(client: pg.Client): Promise<number> {
-  const { rows } = await client.query<{ count: string }>(
-    `SELECT count(*) FROM pg_stat_activity
-     WHERE datname = current_database() AND wait_event_type = 'Lock'`,
+/** A new account with the seeded password, beside the seeded ones. */
+export async function addAccount(
+  query: Query,
+  roles: readonly Role[] = ['USER'],
+): Promise<TestAccount> {
+  const userId = newId();
+  const login = `u-${randomUUID().slice(0, 24)}`;
+  await query(
+    `WITH account AS (
+       INSERT INTO users (id, username, display_name, email, email_verified_at, roles)
+       VALUES ($1, $2, 'Somebody', $2 || '@example.com', naru_now(), $3::role[]) RETURNING id
+     )
+     INSERT INTO password (user_id, hash) SELECT account.id, p.hash
+     FROM account, password p JOIN users u ON u.id = p.user_id WHERE u.username = 'alice'`,
+    [userId, login, roles],
   );
-  return Number(rows[0]?.count);
+  return { userId, id: encodeGlobalId('User', userId), login };
 }
 
-/** A Naru as in production, without mail unless told and without seeds, which never run there. */
-export async function startProduction(
-  settings: Readonly<Record<string, string>> = {},
-): Promise<Pick<TestNaru, 'url' | 'app' | 'close'>> {
-  const database = await createTestDatabase();
-  const redis = testRedisUrl();
-  const config = parseConfig({
-    NODE_ENV: 'production',
-    HOST: '127.0.0.1',
-    PORT: '0',
-    SECRET_KEY: 'a key of this test that is long enough',
-    DATABASE_URL: database.url,
-    REDIS_URL: redis.url,
-    REDIS_KEY_PREFIX: redis.keyPrefix,
-    LOG_LEVEL: 'silent',
-    ...BEHIND_PROXY,
-    ...settings,
-  });
-  const app = await createApp(config, { log: createLog('silent'), runsJobs: false });
-  const server = await createServer(app);
-  const url = await server.listen();
-  return {
-    url,
-    app,
-    async close() {
-      await server.close();
-      await app.close();
-      await database.drop();
-    },
-  };
+/**
+ * What a mutation came to: the type of its result, `INPUT` of its name being its only argument; or the
+ * code of the error that it was refused with before it began.
+ */
+export async function run(
+  url: string,
+  name: string,
+  input: object,
+  token: string | null = null,
+  headers: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  const type = `${name[0]?.toUpperCase()}${name.slice(1)}Input`;
+  const query = `mutation ($input: ${type}!) { result: ${name}(input: $input) { __typename } }`;
+  const { result } = await post(url, { query, variables: { input } }, token, headers);
+  return result.data?.result?.__typename ?? result.errors?.[0]?.extensions.code ?? 'NOTHING';
+}
+
+/** Who the token says is asking; null for nobody, also where the request is refused for it. */
+export async function viewerOf(url: string, token: string): Promise<string | null> {
+  const { result } = await post(url, { query: '{ viewer { username } }' }, token);
+  return result.data?.viewer?.username ?? null;
+}
+
+/** Moves the database's clock on; never back. */
+export async function passTime(query: Query, seconds: number): Promise<void> {
+  await query(
+    `INSERT INTO clock_offset ("offset") VALUES (make_interval(secs => $1))
+     ON CONFLICT (singleton) DO UPDATE SET "offset" = clock_offset."offset" + excluded."offset"`,
+    [seconds],
+  );
 }

@@ -78,7 +78,6 @@ CREATE TABLE "one_time_token" (
     "payload" JSONB NOT NULL,
     "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT naru_now(),
     "expires_at" TIMESTAMPTZ(3) NOT NULL,
-    "used_at" TIMESTAMPTZ(3),
 
     CONSTRAINT "one_time_token_pkey" PRIMARY KEY ("id")
 );

@@ -25,7 +25,7 @@ export function readOptions<Options extends NonNullable<ParseArgsConfig['options
   } catch (error) {
     // Only its first sentence: the rest is about how to write what is no option of ours either.
     const message = error instanceof Error ? error.message : String(error);
-    throw new UsageError(message.split('. ', 1)[0] ?? message);
+    throw new UsageError(message.split(/\.\s/, 1)[0] ?? message);
   }
 }
 

@@ -96,7 +96,7 @@ export type RefreshToken = Prisma.RefreshTokenModel
 export type SigningKey = Prisma.SigningKeyModel
 /**
  * Model OneTimeToken
- * Anything that counts once: consumed by one conditional statement, pruned when it has expired.
+ * Anything that counts once: consumed by deleting it, pruned when it has expired.
  */
 export type OneTimeToken = Prisma.OneTimeTokenModel
 /**

@@ -11,6 +11,7 @@ import { userDeleted } from '#pubsub/topics/users.ts';
 import { requireSession, requireViewer } from './access.ts';
 import { actorOf, recordAudit } from './audit.ts';
 import { claimHash, giveBackUnlessWrong, networkOfClient } from './credential-limits.ts';
+import { revokeLink, takeLink } from './github-link.ts';
 import { lockAccount } from './locked-account.ts';
 import { canMail, queueMail } from './mail.ts';
 import { occasionOf } from './mail-occasion.ts';
@@ -180,21 +181,24 @@ export async function deleteAccount(
   const viewer = await requireSession(ctx);
   const { userId } = viewer;
   const provenHash = await proveAgain(ctx, viewer, input.password);
-  await transact(ctx, async (sql, announce) => {
+  const link = await transact(ctx, async (sql, announce) => {
     await requireOtherAdmin(sql, userId);
     await requireUnchanged(sql, userId, provenHash);
+    const taken = await takeLink(ctx, sql, userId);
     await eraseAccount(sql, userId);
     await recordAudit(sql, actorOf(ctx, viewer), {
       action: 'ACCOUNT_DELETED',
       subject: { type: 'User', id: userId },
     });
     await announce(userDeleted, userId, { userId });
+    return taken;
   });
+  await revokeLink(ctx, link);
   ctx.origin.setSessionCookie?.(null);
   return userId;
 }
 
-const ERASED = ['password', 'session', 'personal_access_token', 'github_account', 'one_time_token'];
+const ERASED = ['password', 'session', 'personal_access_token', 'one_time_token'];
 
 async function eraseAccount(sql: Sql, userId: string): Promise<void> {
   // Also what was asked for by its address, by itself or by others: those have no account yet.

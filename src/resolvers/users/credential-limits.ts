@@ -23,6 +23,8 @@ export const CREDENTIAL_LIMITS = {
   'sign-up-network': { points: 20, perSeconds: 3_600 },
   /** One-time tokens tried from one network. */
   'one-time-network': { points: 30, perSeconds: 600 },
+  /** Sign-ins with GitHub begun from one network. */
+  'github-network': { points: 100, perSeconds: 600 },
   /** Password resets and address changes asked for from one network. */
   'mail-network': { points: 20, perSeconds: 3_600 },
   /**

@@ -52,7 +52,7 @@ export async function startGitHub(
   const link = input.isLink ? requireFreshCookie(input.viewer) : null;
   // Each start leaves a row for ten minutes: nobody may leave as many as they like.
   await app.credentialLimiter.take([
-    { name: 'one-time-network', key: networkOf(input.client.ipAddress) },
+    { name: 'github-network', key: networkOf(input.client.ipAddress) },
   ]);
   const [state, browserSecret, verifier] = [
     createToken('sessionSecret'),
@@ -90,8 +90,8 @@ export async function arrive(
   browserSecret: string,
 ): Promise<Journey | null> {
   const [row] = await app.database.query<{ id: string; userId: string | null; payload: Payload }>(
-    `UPDATE one_time_token SET used_at = naru_now()
-     WHERE purpose = 'GITHUB_STATE' AND token_hash = $1 AND used_at IS NULL AND expires_at > naru_now()
+    `DELETE FROM one_time_token
+     WHERE purpose = 'GITHUB_STATE' AND token_hash = $1 AND expires_at > naru_now()
      RETURNING id, user_id AS "userId", payload`,
     [bindingOf(state, browserSecret)],
     'finish-github',

@@ -46,7 +46,7 @@ export async function createOneTimeToken(
   return { token, ...row };
 }
 
-const COUNTS = 'purpose = $1 AND token_hash = $2 AND used_at IS NULL AND expires_at > naru_now()';
+const COUNTS = 'purpose = $1 AND token_hash = $2 AND expires_at > naru_now()';
 const RETURNED = 'id, user_id AS "userId", payload';
 
 /** What the token stands for while it counts; null otherwise. It may be used before it is consumed. */

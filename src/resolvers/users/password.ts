@@ -6,11 +6,11 @@ import {
   InvalidCredentialsError,
   InvalidInputError,
   UnauthenticatedError,
-  UnavailableError,
 } from '#lib/errors.ts';
 import { requireSession, type SignedInViewer } from './access.ts';
 import { actorOf, recordAudit } from './audit.ts';
-import { claimHash, networkOfClient } from './credential-limits.ts';
+import { claimHash, giveBackUnlessWrong, networkOfClient } from './credential-limits.ts';
+import { revokeLink, takeLink } from './github-link.ts';
 import { type LockedAccount, lockAccount } from './locked-account.ts';
 import { canMail, queueMail } from './mail.ts';
 import { occasionOf } from './mail-occasion.ts';
@@ -76,15 +76,11 @@ export async function proveAgain(
   }
   claimHash(ctx);
   const taken = await ctx.credentialLimiter.take([{ name: 'password-user', key: userId }]);
-  try {
+  return giveBackUnlessWrong(taken, async () => {
     const { matches } = await ctx.passwords.verify(known.hash, password ?? '');
     if (!matches) throw new InvalidCredentialsError('The current password is another');
-    await taken.giveBack();
     return known.hash;
-  } catch (error) {
-    if (error instanceof UnavailableError) await taken.giveBack();
-    throw error;
-  }
+  });
 }
 
 /** The account under its lock, as it was when it was proven. Throws `UnauthenticatedError` otherwise. */
@@ -146,10 +142,18 @@ export async function resetPassword(
   const taken = await ctx.credentialLimiter.take([
     { name: 'one-time-network', key: networkOfClient(ctx) },
   ]);
+  return giveBackUnlessWrong(taken, () => resetByToken(ctx, token, newPassword));
+}
+
+async function resetByToken(
+  ctx: Context,
+  token: string,
+  newPassword: string,
+): Promise<{ readonly endedSessions: number }> {
   const found = await findOneTimeToken<{ email: string }>(ctx.database, 'RESET_PASSWORD', token);
   if (found?.userId == null) throw worthless();
   const hash = await ctx.passwords.hash(newPassword);
-  const result = await ctx.database.transaction(async (sql) => {
+  const { endedSessions, link } = await ctx.database.transaction(async (sql) => {
     // The account first, as everybody takes it; then the token, which one of many gets.
     const account = await lockAccount(sql, found.userId ?? '');
     const consumed = await consumeOneTimeToken<{ email: string }>(sql, 'RESET_PASSWORD', token);
@@ -163,8 +167,8 @@ export async function resetPassword(
     ]);
     const endedSessions = await storePassword(ctx, sql, account, hash);
     await revokeTokens(sql, account.id);
+    const link = account.isEmailVerified ? null : await takeLink(ctx, sql, account.id);
     if (!account.isEmailVerified) {
-      await sql.query('DELETE FROM github_account WHERE user_id = $1', [account.id]);
       await sql.query('UPDATE users SET email_verified_at = naru_now() WHERE id = $1', [
         account.id,
       ]);
@@ -178,10 +182,10 @@ export async function resetPassword(
       action: 'PASSWORD_RESET',
       subject: { type: 'User', id: account.id },
     });
-    return { endedSessions };
+    return { endedSessions, link };
   });
-  await taken.giveBack();
-  return result;
+  await revokeLink(ctx, link);
+  return { endedSessions };
 }
 
 /** Returns how many sessions it ended. */

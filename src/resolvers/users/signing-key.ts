@@ -45,7 +45,7 @@ export async function rotateSigningKey(database: Database, config: KeyConfig): P
     if (stored !== undefined && (await readKeys(sql, config)).length === 0) {
       throw new ConflictError('The keys there were sealed under another SECRET_KEY: use that one');
     }
-    await sql.query('DELETE FROM signing_key WHERE replaced_at < naru_now() - ' + REPLACED_FOR);
+    await sql.query(`DELETE FROM signing_key WHERE replaced_at < naru_now() - ${REPLACED_FOR}`);
     await sql.query('UPDATE signing_key SET replaced_at = naru_now() WHERE replaced_at IS NULL');
     const keyId = await addKey(sql, config);
     await recordAudit(sql, SYSTEM_ACTOR, {

@@ -2614,8 +2614,7 @@ export const OneTimeTokenScalarFieldEnum = {
   userId: 'userId',
   payload: 'payload',
   createdAt: 'createdAt',
-  expiresAt: 'expiresAt',
-  usedAt: 'usedAt'
+  expiresAt: 'expiresAt'
 } as const
 
 export type OneTimeTokenScalarFieldEnum = (typeof OneTimeTokenScalarFieldEnum)[keyof typeof OneTimeTokenScalarFieldEnum]

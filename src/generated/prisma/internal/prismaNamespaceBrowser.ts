@@ -304,8 +304,7 @@ export const OneTimeTokenScalarFieldEnum = {
   userId: 'userId',
   payload: 'payload',
   createdAt: 'createdAt',
-  expiresAt: 'expiresAt',
-  usedAt: 'usedAt'
+  expiresAt: 'expiresAt'
 } as const
 
 export type OneTimeTokenScalarFieldEnum = (typeof OneTimeTokenScalarFieldEnum)[keyof typeof OneTimeTokenScalarFieldEnum]

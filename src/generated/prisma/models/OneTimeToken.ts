@@ -14,7 +14,7 @@ import type * as Prisma from "../internal/prismaNamespace.ts"
 
 /**
  * Model OneTimeToken
- * Anything that counts once: consumed by one conditional statement, pruned when it has expired.
+ * Anything that counts once: consumed by deleting it, pruned when it has expired.
  */
 export type OneTimeTokenModel = runtime.Types.Result.DefaultSelection<Prisma.$OneTimeTokenPayload>
 
@@ -31,7 +31,6 @@ export type OneTimeTokenMinAggregateOutputType = {
   userId: string | null
   createdAt: Date | null
   expiresAt: Date | null
-  usedAt: Date | null
 }
 
 export type OneTimeTokenMaxAggregateOutputType = {
@@ -41,7 +40,6 @@ export type OneTimeTokenMaxAggregateOutputType = {
   userId: string | null
   createdAt: Date | null
   expiresAt: Date | null
-  usedAt: Date | null
 }
 
 export type OneTimeTokenCountAggregateOutputType = {
@@ -52,7 +50,6 @@ export type OneTimeTokenCountAggregateOutputType = {
   payload: number
   createdAt: number
   expiresAt: number
-  usedAt: number
   _all: number
 }
 
@@ -64,7 +61,6 @@ export type OneTimeTokenMinAggregateInputType = {
   userId?: true
   createdAt?: true
   expiresAt?: true
-  usedAt?: true
 }
 
 export type OneTimeTokenMaxAggregateInputType = {
@@ -74,7 +70,6 @@ export type OneTimeTokenMaxAggregateInputType = {
   userId?: true
   createdAt?: true
   expiresAt?: true
-  usedAt?: true
 }
 
 export type OneTimeTokenCountAggregateInputType = {
@@ -85,7 +80,6 @@ export type OneTimeTokenCountAggregateInputType = {
   payload?: true
   createdAt?: true
   expiresAt?: true
-  usedAt?: true
   _all?: true
 }
 
@@ -169,7 +163,6 @@ export type OneTimeTokenGroupByOutputType = {
   payload: runtime.JsonValue
   createdAt: Date
   expiresAt: Date
-  usedAt: Date | null
   _count: OneTimeTokenCountAggregateOutputType | null
   _min: OneTimeTokenMinAggregateOutputType | null
   _max: OneTimeTokenMaxAggregateOutputType | null
@@ -201,7 +194,6 @@ export type OneTimeTokenWhereInput = {
   payload?: Prisma.JsonFilter<"OneTimeToken">
   createdAt?: Prisma.DateTimeFilter<"OneTimeToken"> | Date | string
   expiresAt?: Prisma.DateTimeFilter<"OneTimeToken"> | Date | string
-  usedAt?: Prisma.DateTimeNullableFilter<"OneTimeToken"> | Date | string | null
   user?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
 }
 
@@ -213,7 +205,6 @@ export type OneTimeTokenOrderByWithRelationInput = {
   payload?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   expiresAt?: Prisma.SortOrder
-  usedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   user?: Prisma.UserOrderByWithRelationInput
 }
 
@@ -228,7 +219,6 @@ export type OneTimeTokenWhereUniqueInput = Prisma.AtLeast<{
   payload?: Prisma.JsonFilter<"OneTimeToken">
   createdAt?: Prisma.DateTimeFilter<"OneTimeToken"> | Date | string
   expiresAt?: Prisma.DateTimeFilter<"OneTimeToken"> | Date | string
-  usedAt?: Prisma.DateTimeNullableFilter<"OneTimeToken"> | Date | string | null
   user?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
 }, "id" | "tokenHash">
 
@@ -240,7 +230,6 @@ export type OneTimeTokenOrderByWithAggregationInput = {
   payload?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   expiresAt?: Prisma.SortOrder
-  usedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.OneTimeTokenCountOrderByAggregateInput
   _max?: Prisma.OneTimeTokenMaxOrderByAggregateInput
   _min?: Prisma.OneTimeTokenMinOrderByAggregateInput
@@ -257,7 +246,6 @@ export type OneTimeTokenScalarWhereWithAggregatesInput = {
   payload?: Prisma.JsonWithAggregatesFilter<"OneTimeToken">
   createdAt?: Prisma.DateTimeWithAggregatesFilter<"OneTimeToken"> | Date | string
   expiresAt?: Prisma.DateTimeWithAggregatesFilter<"OneTimeToken"> | Date | string
-  usedAt?: Prisma.DateTimeNullableWithAggregatesFilter<"OneTimeToken"> | Date | string | null
 }
 
 export type OneTimeTokenCreateInput = {
@@ -267,7 +255,6 @@ export type OneTimeTokenCreateInput = {
   payload: Prisma.JsonNullValueInput | runtime.InputJsonValue
   createdAt?: Date | string
   expiresAt: Date | string
-  usedAt?: Date | string | null
   user?: Prisma.UserCreateNestedOneWithoutOneTimeTokensInput
 }
 
@@ -279,7 +266,6 @@ export type OneTimeTokenUncheckedCreateInput = {
   payload: Prisma.JsonNullValueInput | runtime.InputJsonValue
   createdAt?: Date | string
   expiresAt: Date | string
-  usedAt?: Date | string | null
 }
 
 export type OneTimeTokenUpdateInput = {
@@ -289,7 +275,6 @@ export type OneTimeTokenUpdateInput = {
   payload?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-  usedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   user?: Prisma.UserUpdateOneWithoutOneTimeTokensNestedInput
 }
 
@@ -301,7 +286,6 @@ export type OneTimeTokenUncheckedUpdateInput = {
   payload?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-  usedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
 export type OneTimeTokenCreateManyInput = {
@@ -312,7 +296,6 @@ export type OneTimeTokenCreateManyInput = {
   payload: Prisma.JsonNullValueInput | runtime.InputJsonValue
   createdAt?: Date | string
   expiresAt: Date | string
-  usedAt?: Date | string | null
 }
 
 export type OneTimeTokenUpdateManyMutationInput = {
@@ -322,7 +305,6 @@ export type OneTimeTokenUpdateManyMutationInput = {
   payload?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-  usedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
 export type OneTimeTokenUncheckedUpdateManyInput = {
@@ -333,7 +315,6 @@ export type OneTimeTokenUncheckedUpdateManyInput = {
   payload?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-  usedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
 export type OneTimeTokenListRelationFilter = {
@@ -354,7 +335,6 @@ export type OneTimeTokenCountOrderByAggregateInput = {
   payload?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   expiresAt?: Prisma.SortOrder
-  usedAt?: Prisma.SortOrder
 }
 
 export type OneTimeTokenMaxOrderByAggregateInput = {
@@ -364,7 +344,6 @@ export type OneTimeTokenMaxOrderByAggregateInput = {
   userId?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   expiresAt?: Prisma.SortOrder
-  usedAt?: Prisma.SortOrder
 }
 
 export type OneTimeTokenMinOrderByAggregateInput = {
@@ -374,7 +353,6 @@ export type OneTimeTokenMinOrderByAggregateInput = {
   userId?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   expiresAt?: Prisma.SortOrder
-  usedAt?: Prisma.SortOrder
 }
 
 export type OneTimeTokenCreateNestedManyWithoutUserInput = {
@@ -430,7 +408,6 @@ export type OneTimeTokenCreateWithoutUserInput = {
   payload: Prisma.JsonNullValueInput | runtime.InputJsonValue
   createdAt?: Date | string
   expiresAt: Date | string
-  usedAt?: Date | string | null
 }
 
 export type OneTimeTokenUncheckedCreateWithoutUserInput = {
@@ -440,7 +417,6 @@ export type OneTimeTokenUncheckedCreateWithoutUserInput = {
   payload: Prisma.JsonNullValueInput | runtime.InputJsonValue
   createdAt?: Date | string
   expiresAt: Date | string
-  usedAt?: Date | string | null
 }
 
 export type OneTimeTokenCreateOrConnectWithoutUserInput = {
@@ -480,7 +456,6 @@ export type OneTimeTokenScalarWhereInput = {
   payload?: Prisma.JsonFilter<"OneTimeToken">
   createdAt?: Prisma.DateTimeFilter<"OneTimeToken"> | Date | string
   expiresAt?: Prisma.DateTimeFilter<"OneTimeToken"> | Date | string
-  usedAt?: Prisma.DateTimeNullableFilter<"OneTimeToken"> | Date | string | null
 }
 
 export type OneTimeTokenCreateManyUserInput = {
@@ -490,7 +465,6 @@ export type OneTimeTokenCreateManyUserInput = {
   payload: Prisma.JsonNullValueInput | runtime.InputJsonValue
   createdAt?: Date | string
   expiresAt: Date | string
-  usedAt?: Date | string | null
 }
 
 export type OneTimeTokenUpdateWithoutUserInput = {
@@ -500,7 +474,6 @@ export type OneTimeTokenUpdateWithoutUserInput = {
   payload?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-  usedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
 export type OneTimeTokenUncheckedUpdateWithoutUserInput = {
@@ -510,7 +483,6 @@ export type OneTimeTokenUncheckedUpdateWithoutUserInput = {
   payload?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-  usedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
 export type OneTimeTokenUncheckedUpdateManyWithoutUserInput = {
@@ -520,7 +492,6 @@ export type OneTimeTokenUncheckedUpdateManyWithoutUserInput = {
   payload?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-  usedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
 }
 
 
@@ -533,7 +504,6 @@ export type OneTimeTokenSelect<ExtArgs extends runtime.Types.Extensions.Internal
   payload?: boolean
   createdAt?: boolean
   expiresAt?: boolean
-  usedAt?: boolean
   user?: boolean | Prisma.OneTimeToken$userArgs<ExtArgs>
 }, ExtArgs["result"]["oneTimeToken"]>
 
@@ -545,7 +515,6 @@ export type OneTimeTokenSelectCreateManyAndReturn<ExtArgs extends runtime.Types.
   payload?: boolean
   createdAt?: boolean
   expiresAt?: boolean
-  usedAt?: boolean
   user?: boolean | Prisma.OneTimeToken$userArgs<ExtArgs>
 }, ExtArgs["result"]["oneTimeToken"]>
 
@@ -557,7 +526,6 @@ export type OneTimeTokenSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.
   payload?: boolean
   createdAt?: boolean
   expiresAt?: boolean
-  usedAt?: boolean
   user?: boolean | Prisma.OneTimeToken$userArgs<ExtArgs>
 }, ExtArgs["result"]["oneTimeToken"]>
 
@@ -569,10 +537,9 @@ export type OneTimeTokenSelectScalar = {
   payload?: boolean
   createdAt?: boolean
   expiresAt?: boolean
-  usedAt?: boolean
 }
 
-export type OneTimeTokenOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "purpose" | "tokenHash" | "userId" | "payload" | "createdAt" | "expiresAt" | "usedAt", ExtArgs["result"]["oneTimeToken"]>
+export type OneTimeTokenOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "purpose" | "tokenHash" | "userId" | "payload" | "createdAt" | "expiresAt", ExtArgs["result"]["oneTimeToken"]>
 export type OneTimeTokenInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   user?: boolean | Prisma.OneTimeToken$userArgs<ExtArgs>
 }
@@ -599,7 +566,6 @@ export type $OneTimeTokenPayload<ExtArgs extends runtime.Types.Extensions.Intern
     payload: runtime.JsonValue
     createdAt: Date
     expiresAt: Date
-    usedAt: Date | null
   }, ExtArgs["result"]["oneTimeToken"]>
   composites: {}
 }
@@ -1031,7 +997,6 @@ export interface OneTimeTokenFieldRefs {
   readonly payload: Prisma.FieldRef<"OneTimeToken", 'Json'>
   readonly createdAt: Prisma.FieldRef<"OneTimeToken", 'DateTime'>
   readonly expiresAt: Prisma.FieldRef<"OneTimeToken", 'DateTime'>
-  readonly usedAt: Prisma.FieldRef<"OneTimeToken", 'DateTime'>
 }
     
 
