@@ -1,9 +1,14 @@
-# The packages, without what only `npm run dev` and the tests need.
+# The packages, without what only `npm run dev` and the tests need. That is mostly what is optional, and so is
+# the compiled part of argon2, which is not: it is taken from a whole install.
 FROM node:24-bookworm-slim AS packages
 WORKDIR /app
 COPY package.json package-lock.json ./
 COPY sdk/package.json sdk/
-RUN npm ci --omit=dev --omit=optional --ignore-scripts && npm cache clean --force
+RUN npm ci --omit=dev --ignore-scripts \
+  && mv node_modules/@node-rs /tmp/compiled \
+  && npm ci --omit=dev --omit=optional --ignore-scripts \
+  && cp -R /tmp/compiled/. node_modules/@node-rs/ \
+  && node -e "require('@node-rs/argon2').hashSync('does it load?')"
 
 FROM node:24-bookworm-slim
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=4000

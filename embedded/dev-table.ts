@@ -33,7 +33,7 @@ export function describeParts(parts: DevParts): string {
   ];
   const links = [
     ['GraphQL and GraphiQL', `${url}/graphql`],
-    ['Sign in', `${url}/account as alice, password: ${SEED_PASSWORD}`],
+    ['Sign in', `${url}/account, as alice with the password: ${SEED_PASSWORD}`],
     ['Mail that was sent', `${url}/dev/mail`],
     ['Webhooks', `${url}/webhook/github`],
     ['Health', `${url}/health`],

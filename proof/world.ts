@@ -37,6 +37,8 @@ export interface WorldOptions {
   readonly bus: BusKind;
   readonly postgresBinFolder: string | undefined;
   readonly onFault: (fault: string) => void;
+  /** Of both API nodes, beside what every proof needs. */
+  readonly settings?: Readonly<Record<string, string>>;
 }
 
 export async function createWorld(options: WorldOptions): Promise<World> {
@@ -57,6 +59,7 @@ export async function createWorld(options: WorldOptions): Promise<World> {
     ...(nats && { NATS_URL: nats.url }),
     WEBHOOK_BODY_BYTES_MAX: String(4 * 2 ** 20),
     LOG_LEVEL: 'info',
+    ...options.settings,
   };
   const createNode = async (name: string) =>
     createApiNode({ name, folder, environment, onFault, port: await anyPorts.choose(name, 0) });

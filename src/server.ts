@@ -8,7 +8,7 @@ import { createSchema } from '#schema/index.ts';
 import { createCredentialWatch } from '#server/credential-watch.ts';
 import { createEngine, type Engine } from '#server/engine.ts';
 import { registerGraphQL } from '#server/graphql.ts';
-import { registerPageHeaders } from '#server/page-headers.ts';
+import { pageHeaders, registerPageHeaders } from '#server/page-headers.ts';
 import { markStopping } from '#server/request.ts';
 import { createEventStreams, type EventStreamTimes } from '#server/sse.ts';
 import { registerWebSocket, type SocketTimes } from '#server/websocket.ts';
@@ -53,7 +53,9 @@ export async function createServer(app: Services, options: ServerOptions = {}): 
     forceCloseConnections: 'idle',
     // For what is refused before a route is found, e.g. a path that is not percent-encoded UTF-8.
     frameworkErrors: (error, request, reply) => {
-      void sendProblem(error, request, reply.header('x-request-id', request.id));
+      // No hook has run for these.
+      const headers = { ...pageHeaders(app.config), 'x-request-id': request.id };
+      void sendProblem(error, request, reply.headers(headers));
     },
     routerOptions: { maxParamLength: 2_048 },
     genReqId: (request) => {

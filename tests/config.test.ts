@@ -82,11 +82,70 @@ test.each([
   ['LOG_LEVEL', 'hunter2'],
   ['PORT', 'hunter2'],
   ['WEBHOOK_BODY_BYTES_MAX', '12.5'],
+  ['PUBLIC_URL', 'ftp://hunter2.example.com'],
+  ['PUBLIC_URL', 'https://hunter2:port'],
+  ['ALLOWED_ORIGINS', 'https://app.example.com,https://hunter2.example.com/path'],
+  ['ALLOWED_ORIGINS', 'https://*.hunter2.example.com,*'],
+  ['ALLOWED_ORIGINS', 'null'],
+  ['TRUSTED_PROXIES', '10.0.0.0/8,hunter2'],
+  ['TRUSTED_PROXIES', '10.0.0.0/33'],
+  ['TRUSTED_PROXIES', '::1/129'],
+  ['COOKIE_SECURE', 'hunter2'],
+  ['SESSION_DAYS', '0'],
+  ['SESSION_IDLE_HOURS', '2161'],
+  ['SESSION_POLICY', 'multi:101'],
+  ['SESSION_POLICY', 'multi'],
+  ['SIGNUP', 'hunter2'],
+  ['PASSWORD_HASHES_AT_ONCE', '65'],
+  ['GITHUB_URL', 'ftp://github.com/hunter2'],
+  ['GITHUB_CLIENT_TYPE', 'hunter2'],
 ])('a %s that is wrong is refused, and its value is not shown', (name, value) => {
   const [fault, ...others] = faultsOf({ ...PRODUCTION, [name]: value });
   expect(others).toEqual([]);
   expect(fault).toMatch(new RegExp(`^${name} `));
   expect(fault).not.toContain('hunter2');
+});
+
+test('a cookie without Secure is refused in production, and taken elsewhere', () => {
+  const given = { ...PRODUCTION, COOKIE_SECURE: 'false' };
+  expect(faultsOf(given)).toEqual([expect.stringMatching(/^COOKIE_SECURE=false /)]);
+  expect(parseConfig({ ...given, NODE_ENV: 'development' }).cookieSecure).toBe(false);
+});
+
+test('a client of GitHub has an id and a secret', () => {
+  const fault = 'GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET are set together, or neither';
+  expect(faultsOf({ ...PRODUCTION, GITHUB_CLIENT_SECRET: 'hunter2' })).toEqual([fault]);
+  expect(faultsOf({ ...PRODUCTION, GITHUB_CLIENT_ID: 'hunter2' })).toEqual([fault]);
+});
+
+test('mail needs a server and a sender', () => {
+  const wrong = { SMTP_URL: 'https://hunter2@mail.example', MAIL_FROM: 'naru@example.com' };
+  const [unknown] = faultsOf({ ...PRODUCTION, ...wrong });
+  expect(unknown).toBe('SMTP_URL must start with smtp:// or smtps://');
+  const faults = faultsOf({ ...PRODUCTION, SMTP_URL: 'smtp://naru:hunter2@mail.example' });
+  expect(faults).toEqual(['MAIL_FROM is not set: mail by SMTP_URL needs a sender']);
+});
+
+test('who may sign up, unless told: anybody where mail proves an address, nobody in production without', () => {
+  const mail = { SMTP_URL: 'smtp://mail.example', MAIL_FROM: 'naru@example.com' };
+  expect(parseConfig(PRODUCTION).signUp).toBe('closed');
+  expect(parseConfig({ ...PRODUCTION, ...mail }).signUp).toBe('open');
+  expect(parseConfig({ ...PRODUCTION, ...mail, SIGNUP: 'invite' }).signUp).toBe('invite');
+  expect(parseConfig({ ...PRODUCTION, NODE_ENV: 'development' }).signUp).toBe('open');
+});
+
+test.each([
+  ['single', 1],
+  ['multi:1', 1],
+  ['multi:100', 100],
+])('SESSION_POLICY=%s is %i sessions at once', (policy, sessions) => {
+  expect(parseConfig({ ...PRODUCTION, SESSION_POLICY: policy }).sessionsMax).toBe(sessions);
+});
+
+test('without a PUBLIC_URL it is where Naru listens, and one with a slash at its end is the same', () => {
+  expect(parseConfig(PRODUCTION).publicUrl).toBe('http://127.0.0.1:4000');
+  const given = parseConfig({ ...PRODUCTION, PUBLIC_URL: 'https://naru.example.com/' });
+  expect(given.publicUrl).toBe('https://naru.example.com');
 });
 
 test('npm start without its settings ends at once and says which are missing', () => {

@@ -2,14 +2,18 @@
 import { existsSync, globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { parse, validate } from 'graphql';
+import { CloseCode } from 'graphql-ws';
 import { describe, expect, test } from 'vitest';
 import { ERROR_STATUS } from '#lib/errors.ts';
 import { VERSION } from '#lib/version.ts';
 import { createMetrics } from '#metrics.ts';
 import { topics } from '#pubsub/topics.ts';
+import { CREDENTIAL_LIMITS } from '#resolvers/users/credential-limits.ts';
 import { createSchema } from '#schema/index.ts';
 import { EXAMPLES } from '#server/examples.ts';
 import { LIMITS } from '#server/limits.ts';
+import { CLOSE } from '#server/socket.ts';
+import { SEED_PASSWORD } from '../prisma/seed.ts';
 
 const ROOT = path.resolve(import.meta.dirname, '..');
 const GRAPHQL_CODES = [
@@ -35,6 +39,14 @@ describe('docs/errors.md', () => {
 
   test.each(Object.entries(ERROR_STATUS))('%s has the status %i', (code, status) => {
     expect(rowOf(rows, code)[2]).toBe(String(status));
+  });
+
+  test('explains every code that a socket is closed with', () => {
+    const { Unauthorized, Forbidden, ConnectionInitialisationTimeout } = CloseCode;
+    const ours = Object.values(CLOSE).map(({ code }) => code);
+    const codes = [...ours, Unauthorized, Forbidden, ConnectionInitialisationTimeout];
+    const documented = rows.flatMap(([cell = '']) => (/^\d{4}$/.test(cell) ? [Number(cell)] : []));
+    expect(documented).toEqual(codes.toSorted((left, right) => left - right));
   });
 
   test.each(Object.entries(LIMITS))('the limit %s has the maximum %i', (limit, maximum) => {
@@ -74,7 +86,29 @@ test('docs/operations.md explains every metric, and none that does not exist', a
   expect(documented.toSorted()).toEqual(ours.toSorted());
 });
 
+describe('docs/operations.md', () => {
+  const rows = tableRows(read('docs/operations.md'));
+
+  test('lists every limit on credentials, and none that does not exist', () => {
+    const start = rows.findIndex(([cell]) => cell === 'limit') + 2;
+    const names = rows
+      .slice(start)
+      .slice(0, Object.keys(CREDENTIAL_LIMITS).length + 1)
+      .flatMap(([cell = '']) => /^`([a-z-]+)`$/.exec(cell)?.[1] ?? []);
+    expect(names).toEqual(Object.keys(CREDENTIAL_LIMITS));
+  });
+
+  test.each(Object.entries(CREDENTIAL_LIMITS))('says how much %s allows', (name, limit) => {
+    expect(rowOf(rows, name)[1]).toBe(`${limit.points} in ${inWords(limit.perSeconds)}`);
+  });
+});
+
 describe('the README', () => {
+  test('names the password that seeded accounts have, and so does GraphiQL', () => {
+    expect(read('README.md')).toContain(`\`${SEED_PASSWORD}\``);
+    expect(EXAMPLES[0]).toContain(`"${SEED_PASSWORD}"`);
+  });
+
   const operations = [...read('README.md').matchAll(/^```graphql\n([\s\S]*?)^```$/gm)].map(
     ([, text = '']) => text,
   );
@@ -83,14 +117,28 @@ describe('the README', () => {
     expect(operations).toEqual(EXAMPLES);
   });
 
-  test('shows a query, a mutation and a subscription, each valid', () => {
+  test('shows queries, mutations and a subscription, each valid', () => {
     const schema = createSchema();
     const documents = operations.map((text) => parse(text));
     for (const document of documents) expect(validate(schema, document)).toEqual([]);
     const kinds = documents.flatMap(({ definitions }) =>
       definitions.map((definition) => ('operation' in definition ? definition.operation : '')),
     );
-    expect(kinds.toSorted()).toEqual(['mutation', 'query', 'subscription']);
+    expect([...new Set(kinds)].toSorted()).toEqual(['mutation', 'query', 'subscription']);
+  });
+
+  test('has operations to paste into a shell that are valid', () => {
+    const bodies = [...read('README.md').matchAll(/ -d '(\{"query".*\})'$/gm)].map(
+      ([, body = '']) =>
+        // The shell's own quotes around a variable of its own.
+        body.replace(/"'"\$\w+"'"/, '"value"'),
+    );
+    expect(bodies).toHaveLength(3);
+    const schema = createSchema();
+    for (const body of bodies) {
+      const { query } = JSON.parse(body) as { query: string };
+      expect(validate(schema, parse(query))).toEqual([]);
+    }
   });
 
   test('maps every folder of src, and none that does not exist', () => {
@@ -153,6 +201,12 @@ function rowOf(rows: readonly string[][], code: string): string[] {
 
 function fieldsOf(payload: unknown): string[] {
   return Object.keys((payload as { shape: object }).shape);
+}
+
+function inWords(seconds: number): string {
+  const [count, unit] =
+    seconds % 3_600 === 0 ? [seconds / 3_600, 'hour'] : [seconds / 60, 'minute'];
+  return `${count} ${unit}${count === 1 ? '' : 's'}`;
 }
 
 function inBinaryUnits(bytes: number): string {

@@ -1,4 +1,10 @@
-import { createHmac, createPrivateKey, generateKeyPairSync, sign as signBytes } from 'node:crypto';
+import {
+  createHmac,
+  createPrivateKey,
+  generateKeyPairSync,
+  type JsonWebKey as NodeJsonWebKey,
+  sign as signBytes,
+} from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest';
 import { UnauthenticatedError, UnavailableError } from '#lib/errors.ts';
 import { newId } from '#lib/ids.ts';
@@ -44,7 +50,7 @@ const CLAIMS = {
 
 function signed(header: object, claims: object, jwk = ours.jwk): string {
   const text = `${encode(header)}.${encode(claims)}`;
-  const key = createPrivateKey({ key: jwk as JsonWebKey, format: 'jwk' });
+  const key = createPrivateKey({ key: jwk as NodeJsonWebKey, format: 'jwk' });
   return `${text}.${signBytes(null, Buffer.from(text), key).toString('base64url')}`;
 }
 
@@ -73,7 +79,7 @@ describe('a token is refused', () => {
     x ?? '',
     Buffer.from(x ?? '', 'base64url'),
     JSON.stringify(ours.key.publicJwk),
-    createPrivateKey({ key: ours.jwk as JsonWebKey, format: 'jwk' })
+    createPrivateKey({ key: ours.jwk as NodeJsonWebKey, format: 'jwk' })
       .export({ format: 'pem', type: 'pkcs8' })
       .toString()
       .slice(0, 40),

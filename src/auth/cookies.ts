@@ -13,7 +13,8 @@ export function readCookie(header: string | undefined, name: string): string | n
   if (header === undefined) return null;
   const values = header
     .split(';')
-    .map((pair) => pair.trim())
+    // Not `trim`, which takes more for a space than browsers do when they guard the prefix of a name.
+    .map((pair) => pair.replace(/^[ \t]+|[ \t]+$/g, ''))
     .filter((pair) => pair.startsWith(`${name}=`))
     .map((pair) => pair.slice(name.length + 1));
   const [value] = values;

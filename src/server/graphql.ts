@@ -145,9 +145,9 @@ function wantedOf(request: FastifyRequest): Wanted {
   return request.method === 'GET' && wantsOnlyEvents(request) ? 'event-stream' : 'other';
 }
 
+/** Who would also take several parts, as GraphiQL would, gets one answer: there is nothing in parts here. */
 function wantsOneAnswer({ method, headers: { accept } }: FastifyRequest): boolean {
-  const wantsMore = accept?.includes('text/event-stream') || accept?.includes('multipart/');
-  return method === 'POST' && !wantsMore && acceptsJson(accept);
+  return method === 'POST' && !accept?.includes('text/event-stream') && acceptsJson(accept);
 }
 
 function wantsOnlyEvents({ headers: { accept } }: FastifyRequest): boolean {

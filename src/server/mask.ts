@@ -21,11 +21,26 @@ export function maskError(error: unknown, ctx: Pick<Context, 'log' | 'requestId'
   // Raised by GraphQL itself (variables, arguments, page sizes): about what the client sent.
   if (located !== null && (cause === null || path === undefined)) {
     if (typeof located.extensions['code'] === 'string') return located;
-    return restate(located, located.message, { ...located.extensions, code: 'INVALID_INPUT' });
+    return restate(located, withoutValue(located), {
+      ...located.extensions,
+      code: 'INVALID_INPUT',
+    });
   }
   ctx.log.error({ err: cause ?? error, path }, 'A GraphQL field failed');
   const extensions = { code: 'INTERNAL_SERVER_ERROR', requestId: ctx.requestId };
   return restate(located, 'Unexpected error', extensions);
+}
+
+/**
+ * Of a variable that does not fit GraphQL repeats the value, all of it, and with it the password beside
+ * what is wrong; clients write such messages to their logs. The place and the reason are enough.
+ */
+function withoutValue({ message, originalError }: GraphQLError): string {
+  const [variable] = /^Variable "\$\w+"/.exec(message) ?? [];
+  if (variable === undefined || !message.includes(' got invalid value ')) return message;
+  const reason = originalError?.message ?? '';
+  const [place = ''] = / at "[\w.[\]]+"$/.exec(message.slice(0, -`; ${reason}`.length)) ?? [];
+  return `${variable} got an invalid value${place}; ${reason.split(':', 1)[0]}`;
 }
 
 /** The same place in the same document, with other words. */

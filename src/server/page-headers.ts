@@ -1,5 +1,6 @@
 import cors from '@fastify/cors';
 import type { FastifyInstance } from 'fastify';
+import type { Config } from '#config.ts';
 import type { Services } from '#context.ts';
 import { CSRF_HEADER } from './page-rules.ts';
 
@@ -18,14 +19,21 @@ const HEADERS = {
   'cache-control': 'no-store',
 } as const;
 
+/** What is on every answer unless it says otherwise itself. */
+export function pageHeaders({ publicUrl }: Pick<Config, 'publicUrl'>): Record<string, string> {
+  const isSecure = publicUrl.startsWith('https://');
+  return {
+    ...HEADERS,
+    ...(isSecure && { 'strict-transport-security': `max-age=${HSTS_SECONDS}` }),
+  };
+}
+
 /** Security headers on every answer, and CORS for the origins that are allowed. */
 export async function registerPageHeaders(
   fastify: FastifyInstance,
   { config }: Pick<Services, 'config'>,
 ): Promise<void> {
-  const headers = config.publicUrl.startsWith('https://')
-    ? { ...HEADERS, 'strict-transport-security': `max-age=${HSTS_SECONDS}` }
-    : HEADERS;
+  const headers = pageHeaders(config);
   fastify.addHook('onRequest', (_request, reply, done) => {
     reply.headers(headers);
     done();
@@ -33,7 +41,8 @@ export async function registerPageHeaders(
   if (config.allowedOrigins.length === 0) return;
   await fastify.register(cors, {
     // Exact: an origin that is not listed is answered without a word of CORS.
-    origin: [...config.allowedOrigins],
+    origin: (origin, answer) =>
+      answer(null, origin !== undefined && config.allowedOrigins.includes(origin)),
     credentials: true,
     methods: ['GET', 'POST'],
     allowedHeaders: ['content-type', 'authorization', 'last-event-id', 'x-request-id', CSRF_HEADER],

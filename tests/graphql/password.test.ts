@@ -1,5 +1,8 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { newId } from '#lib/ids.ts';
 import { SEED_PASSWORD } from '../../prisma/seed.ts';
+import { post, until } from '../support/graphql-client.ts';
+import { passTime } from '../support/inbox.ts';
 import {
   BEHIND_PROXY,
   connectTo,
@@ -11,9 +14,7 @@ import {
   mutate,
   readMail,
   startProduction,
-} from '../support/accounts.ts';
-import { post, until } from '../support/graphql-client.ts';
-import { addUser, passTime } from '../support/inbox.ts';
+} from '../support/mutations.ts';
 import { startNaru, type TestNaru } from '../support/naru.ts';
 import { cookieOf, pageHeaders, refresh, signIn, tokensOf } from '../support/sessions.ts';
 
@@ -40,13 +41,19 @@ interface Person {
 /** An account with the seeded password and a confirmed address. */
 async function makePerson(given: { readonly isVerified?: boolean } = {}): Promise<Person> {
   people += 1;
-  const { userId } = await addUser(naru);
+  const userId = newId();
   const email = `password${people}@mail.example`;
-  const username = `password-${people}`;
+  const username = `secretive${people}`;
   const emailVerifiedAt = given.isVerified === false ? null : new Date();
-  await naru.app.prisma.user.update({
-    where: { id: userId },
-    data: { email, username, emailVerifiedAt },
+  await naru.app.prisma.user.create({
+    data: {
+      id: userId,
+      email,
+      username,
+      displayName: 'Somebody',
+      emailVerifiedAt,
+      roles: ['USER'],
+    },
   });
   await naru.app.database.query(
     `INSERT INTO password (user_id, hash) SELECT $1, p.hash FROM password p JOIN users u ON u.id = p.user_id

@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { createOneTimeToken } from '#resolvers/users/one-time-token.ts';
 import { SEED_PASSWORD } from '../../prisma/seed.ts';
+import { passTime } from '../support/inbox.ts';
 import {
   BEHIND_PROXY,
   countHashes,
@@ -9,8 +10,7 @@ import {
   mutate,
   readMail,
   startProduction,
-} from '../support/accounts.ts';
-import { passTime } from '../support/inbox.ts';
+} from '../support/mutations.ts';
 import { startNaru, type TestNaru } from '../support/naru.ts';
 import { signIn } from '../support/sessions.ts';
 

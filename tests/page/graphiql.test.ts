@@ -78,8 +78,7 @@ describe.skipIf(!requireChromium())('in a browser', () => {
   });
   afterAll(() => browser?.close());
 
-  test('the examples run, and a webhook posted meanwhile appears in the live one', async () => {
-    const token = await naru.tokenFor('alice');
+  test('the examples run by the cookie of the first, and a webhook posted meanwhile appears live', async () => {
     const posted = await postGitHubWebhook(naru.url, {
       action: 'before-the-page',
       repository: { id: 7, full_name: 'octocat/Hello.World' },
@@ -87,20 +86,28 @@ describe.skipIf(!requireChromium())('in a browser', () => {
     expect(posted.status).toBe(202);
     await page.goto(`${naru.url}/graphql`);
     const tab = (name: string) => page.locator('.graphiql-tab-button', { hasText: name });
-    await page.getByRole('button', { name: 'Headers' }).click();
-    await typeHeaders(token);
-
+    // By keyboard: tabs that still slide into place take a click for the start of a drag.
+    const open = async (name: string) => {
+      await tab(name).press('Enter');
+      await page.locator('[role=tab][aria-selected=true]', { hasText: name }).waitFor();
+    };
     const result = page.locator('.result-window');
     const run = page.locator('.graphiql-execute-button');
     await run.click();
-    await until(async () => (await result.innerText()).includes('alice'));
-    expect(await result.innerText()).toContain('octocat/Hello.World');
+    await until(async () => (await result.innerText()).includes('expiresAt'));
+    await screenshot('sign-in');
+
+    await open('NewestWebhooks');
+    await run.click();
+    await until(async () => (await result.innerText()).includes('octocat/Hello.World'));
+    expect(await result.innerText()).toContain('alice');
     await screenshot('query');
 
-    // By keyboard: tabs that still slide into place take a click for the start of a drag.
-    await tab('LiveWebhooks').press('Enter');
-    await page.locator('[role=tab][aria-selected=true]', { hasText: 'LiveWebhooks' }).waitFor();
-    await typeHeaders(token);
+    await open('Sessions');
+    await run.click();
+    await until(async () => /isCurrent":\s*true/.test(await result.innerText()));
+
+    await open('LiveWebhooks');
     await run.click();
     await until(async () => naru.app.webhookFeed.size === 1);
     await until(async () => (await result.innerText()).includes('cursor'));
@@ -117,6 +124,18 @@ describe.skipIf(!requireChromium())('in a browser', () => {
     expect(elsewhere).toEqual([]);
     expect(complaints).toEqual([]);
   }, 60_000);
+
+  test('a token in the headers wins over the cookie', async () => {
+    const token = await naru.tokenFor('bob');
+    await page.goto(`${naru.url}/graphql`);
+    await page.locator('.graphiql-tab-button', { hasText: 'NewestWebhooks' }).press('Enter');
+    await page.locator('[role=tab][aria-selected=true]', { hasText: 'Newest' }).waitFor();
+    await page.getByRole('button', { name: 'Headers' }).click();
+    await typeHeaders(token);
+    await page.locator('.graphiql-execute-button').click();
+    const result = page.locator('.result-window');
+    await until(async () => (await result.innerText()).includes('bob'));
+  });
 
   async function typeHeaders(token: string): Promise<void> {
     await page.locator('.graphiql-editor-tool .monaco-editor:visible').first().click();

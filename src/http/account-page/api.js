@@ -48,7 +48,3 @@ export async function mutate(name, selection, input) {
   const field = result.field?.split('.').at(-1) ?? null;
   throw new Refusal(result.code, endSentence(result.message) + wait, field);
 }
-
-const VIEWER = `{ viewer { username displayName email emailVerified roles
-  githubAccount { login state }
-  sessions(first: 100) { edges { node { id device ipAddress lastSeenAt isCurrent } } } } }`;

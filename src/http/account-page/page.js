@@ -16,19 +16,27 @@ import {
 } from './view.js';
 import { count, endSentence } from './words.js';
 
+const VIEWER = `{ viewer { username displayName email emailVerified roles
+  githubAccount { login state }
+  sessions(first: 100) { edges { node { id device ipAddress lastSeenAt isCurrent } } } } }`;
+
 /** Reads who is signed in, and shows it. */
 async function load() {
   state.viewer = (await ask(VIEWER)).viewer;
   if (state.viewer !== null) showAccount();
 }
 
+/** The code of a mail that waits for its account to sign in. */
+let unconfirmed = '';
+
 const actions = {
   async signIn(values) {
     await mutate('signIn', '', { ...values, transport: 'COOKIE' });
     await load();
     // Whoever had to sign in for it goes on with confirming.
-    openPanel(formOf('verifyEmail').elements.token.value === '' ? 'home' : 'verify');
-    note('');
+    openPanel(unconfirmed === '' ? 'home' : 'verify');
+    formOf('verifyEmail').elements.token.value = unconfirmed;
+    unconfirmed = '';
   },
   async signUp(values) {
     const wanted = { ...values, invitation: values.invitation || null };
@@ -37,8 +45,8 @@ const actions = {
       openPanel('verify');
       note('A mail is on its way. Open its link, or enter its code here.');
     } else {
-      await actions.signIn({ login: values.username, password: values.password });
-      note('Welcome. Your account is ready.');
+      await signInAs(values.username, values.password);
+      note('Your account is ready.');
     }
   },
   async requestPasswordReset(values) {
@@ -53,19 +61,18 @@ const actions = {
     note('Your new password counts. Sign in with it.');
   },
   async verifyEmail({ token, password }) {
-    const selection = '... on EmailVerified { user { username } }';
+    const isGuest = state.viewer === null;
     try {
-      const { user } = await mutate('verifyEmail', selection, {
-        token,
-        password: password || null,
-      });
-      formOf('verifyEmail').reset();
-      if (state.viewer === null) await actions.signIn({ login: user.username, password });
+      const selection = '... on EmailVerified { user { username } }';
+      const input = { token, password: password || null };
+      const { user } = await mutate('verifyEmail', selection, input);
+      if (isGuest) await signInAs(user.username, password);
       else await load();
       openPanel('home');
       note('Your e-mail address is confirmed.');
     } catch (refusal) {
-      if (state.viewer !== null || refusal.code !== 'UNAUTHENTICATED') throw refusal;
+      if (!isGuest || refusal.code !== 'UNAUTHENTICATED') throw refusal;
+      unconfirmed = token;
       openPanel('sign-in');
       note('Sign in to the account that gets this address. Then you can confirm it.');
     }
@@ -80,6 +87,11 @@ const actions = {
     note(`Your password is changed. ${count(endedSessions, 'other session')} ended.`);
   },
 };
+
+/** Right after it has been proven; where that does not work, the form is there. */
+async function signInAs(login, password) {
+  await actions.signIn({ login, password }).catch(() => openPanel('sign-in'));
+}
 
 const commands = {
   async signOut() {
@@ -110,7 +122,6 @@ async function submit(form) {
   const { action } = form.dataset;
   clearFaults(form);
   const values = Object.fromEntries(new FormData(form));
-  delete values[''];
   if (action === 'changePassword') delete values.username;
   await whileBusy(form, async () => {
     try {
@@ -120,7 +131,7 @@ async function submit(form) {
     } catch (refusal) {
       const isWrong = refusal.code === 'INVALID_CREDENTIALS';
       const field = refusal.field ?? (isWrong ? CREDENTIAL_FIELDS[action] : undefined);
-      await showFault(form, refusal, form.elements[field]);
+      showFault(form, refusal, form.elements[field]);
     }
   });
 }
@@ -132,7 +143,7 @@ async function run(button) {
     try {
       await commands[button.dataset.do](button.dataset);
     } catch (refusal) {
-      await showFault(section, refusal);
+      showFault(section, refusal);
     }
   });
 }

@@ -41,7 +41,7 @@ export function showAccount() {
     ...pair('E-mail', email ?? 'none', email && badge(emailVerified ? 'verified' : 'not verified')),
     ...pair('Roles', roles.join(', ')),
   );
-  formOf('changePassword').elements.username.value = username;
+  formOf('changePassword').elements.username.defaultValue = username;
   byId('sessions').replaceChildren(
     ...sessions.edges.map(({ node }) => sessionItem(node)).reverse(),
   );
@@ -56,7 +56,7 @@ function sessionItem({ id, device, ipAddress, lastSeenAt, isCurrent }) {
   const about = make(
     'div',
     {},
-    make('p', { title: device ?? '' }, name, isCurrent ? badge('this one') : ''),
+    make('p', { title: device ?? '' }, name, ' ', isCurrent ? badge('this one') : ''),
     make('p', { className: 'quiet' }, `${ipAddress ?? 'unknown address'}, `, seen),
   );
   const button = make('button', { type: 'button' }, 'Sign out');
@@ -76,7 +76,7 @@ function githubLink() {
   return make('a', { className: 'button', href }, 'Link GitHub');
 }
 
-export async function showFault(place, refusal, input) {
+export function showFault(place, refusal, input) {
   if (state.viewer !== null && refusal.code === 'UNAUTHENTICATED') {
     leave('Your session has ended. Sign in again.');
     return;
@@ -86,17 +86,19 @@ export async function showFault(place, refusal, input) {
     all('.fault', place).at(-1).textContent = message;
     return;
   }
-  const fault = make('span', { className: 'fault', id: `fault-${input.name}` }, message);
+  const id = `fault-${place.dataset.action}-${input.name}`;
+  const fault = make('p', { className: 'fault', id }, message);
   fault.setAttribute('role', 'alert');
-  input.after(fault);
+  // Beside the label: what stands in it becomes part of the field's name.
+  input.closest('label').after(fault);
   input.setAttribute('aria-invalid', 'true');
   input.dataset.rule = input.getAttribute('aria-describedby') ?? '';
-  input.setAttribute('aria-describedby', `${fault.id} ${input.dataset.rule}`.trim());
+  input.setAttribute('aria-describedby', `${id} ${input.dataset.rule}`.trim());
   input.focus();
 }
 
 export function clearFaults(place) {
-  for (const fault of all('label .fault', place)) fault.remove();
+  for (const fault of all('.fault[id]', place)) fault.remove();
   for (const fault of all('.fault', place)) fault.textContent = '';
   for (const input of all('[aria-invalid]', place)) {
     input.removeAttribute('aria-invalid');
@@ -106,10 +108,16 @@ export function clearFaults(place) {
 }
 
 export async function whileBusy(place, work) {
+  const focused = document.activeElement;
   const buttons = all('button', place);
   for (const button of buttons) button.disabled = true;
-  await work();
-  for (const button of buttons) button.disabled = false;
+  try {
+    await work();
+  } finally {
+    for (const button of buttons) button.disabled = false;
+    // A button that is disabled loses the focus.
+    if (document.activeElement === document.body) focused.focus();
+  }
 }
 
 export function reveal({ form, checked }) {

@@ -7,7 +7,10 @@ export function make(tag, properties, ...children) {
 }
 
 export function pair(name, ...values) {
-  return [make('dt', {}, name), make('dd', {}, ...values.filter(Boolean))];
+  return [
+    make('dt', {}, name),
+    make('dd', {}, ...values.filter(Boolean).flatMap((value) => [value, ' '])),
+  ];
 }
 
 export function badge(text) {

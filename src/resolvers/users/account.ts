@@ -59,7 +59,10 @@ export async function updateProfile(
 }
 
 function isImageUrl(text: string): boolean {
-  return text.length <= AVATAR_URL_MAX && URL.canParse(text) && new URL(text).protocol === 'https:';
+  // URLs may be written with what their parser drops or escapes: other people's may do otherwise.
+  if (text.length > AVATAR_URL_MAX || /[\s\p{C}\\]/u.test(text)) return false;
+  const url = URL.parse(text);
+  return url?.protocol === 'https:' && url.username === '' && url.password === '';
 }
 
 /**
@@ -80,7 +83,7 @@ export async function changeEmail(
     key: `change ${email}`,
   });
   await ctx.database.transaction(async (sql) => {
-    await requireUnchanged(sql, userId, provenHash);
+    await requireUnchanged(sql, viewer, provenHash);
     if (!canMail(ctx)) return setEmail(ctx, sql, { userId, email, isVerified: false });
     const payload = { email };
     const proof = await createOneTimeToken(sql, { purpose: 'VERIFY_EMAIL', userId, payload });
@@ -183,7 +186,7 @@ export async function deleteAccount(
   const provenHash = await proveAgain(ctx, viewer, input.password);
   const link = await transact(ctx, async (sql, announce) => {
     await requireOtherAdmin(sql, userId);
-    await requireUnchanged(sql, userId, provenHash);
+    await requireUnchanged(sql, viewer, provenHash);
     const taken = await takeLink(ctx, sql, userId);
     await eraseAccount(sql, userId);
     await recordAudit(sql, actorOf(ctx, viewer), {

@@ -1,5 +1,6 @@
-import type { Role } from '#auth/viewer.ts';
+import type { Role, Viewer } from '#auth/viewer.ts';
 import type { Sql } from '#database/client.ts';
+import { UnauthenticatedError } from '#lib/errors.ts';
 
 export interface LockedAccount {
   readonly id: string;
@@ -36,4 +37,27 @@ export async function lockAccount(sql: Sql, userId: string): Promise<LockedAccou
     'read-locked-account',
   );
   return account ?? null;
+}
+
+/**
+ * `lockAccount` of the viewer, and the row lock of the session or token that proves them: for what hands
+ * out credentials, or changes them. Whoever ends the proof comes before, and nothing is done; or after,
+ * and ends what was done as well. Throws `UnauthenticatedError` where it was ended since it was read.
+ */
+export async function lockViewer(
+  sql: Sql,
+  { userId, proof }: Pick<Viewer, 'userId' | 'proof'>,
+): Promise<LockedAccount> {
+  const account = await lockAccount(sql, userId);
+  const [standing] = await sql.query(
+    proof.kind === 'session'
+      ? 'SELECT id FROM session WHERE id = $1 AND ended_at IS NULL FOR NO KEY UPDATE'
+      : 'SELECT id FROM personal_access_token WHERE id = $1 AND revoked_at IS NULL FOR NO KEY UPDATE',
+    [proof.id],
+    `lock-${proof.kind}`,
+  );
+  if (account === null || account.isDisabled || standing === undefined) {
+    throw new UnauthenticatedError('The account or session changed meanwhile: sign in again');
+  }
+  return account;
 }

@@ -11,7 +11,7 @@ import { requireSession, type SignedInViewer } from './access.ts';
 import { actorOf, recordAudit } from './audit.ts';
 import { claimHash, giveBackUnlessWrong, networkOfClient } from './credential-limits.ts';
 import { revokeLink, takeLink } from './github-link.ts';
-import { type LockedAccount, lockAccount } from './locked-account.ts';
+import { type LockedAccount, lockAccount, lockViewer } from './locked-account.ts';
 import { canMail, queueMail } from './mail.ts';
 import { occasionOf } from './mail-occasion.ts';
 import { noAccountMail, passwordChangedMail, resetPasswordMail } from './mail-texts.ts';
@@ -42,7 +42,7 @@ export async function changePassword(
   const provenHash = await proveAgain(ctx, viewer, input.currentPassword);
   const hash = await ctx.passwords.hash(input.newPassword);
   return ctx.database.transaction(async (sql) => {
-    const account = await requireUnchanged(sql, user.id, provenHash);
+    const account = await requireUnchanged(sql, viewer, provenHash);
     const ended = await storePassword(ctx, sql, account, hash, viewer.proof.id);
     await sql.query('UPDATE session SET authenticated_at = naru_now() WHERE id = $1', [
       viewer.proof.id,
@@ -86,11 +86,11 @@ export async function proveAgain(
 /** The account under its lock, as it was when it was proven. Throws `UnauthenticatedError` otherwise. */
 export async function requireUnchanged(
   sql: Sql,
-  userId: string,
+  viewer: SignedInViewer,
   provenHash: string | null,
 ): Promise<LockedAccount> {
-  const account = await lockAccount(sql, userId);
-  if (account === null || account.isDisabled || account.passwordHash !== provenHash) {
+  const account = await lockViewer(sql, viewer);
+  if (account.passwordHash !== provenHash) {
     throw new UnauthenticatedError('The account changed meanwhile: sign in again');
   }
   return account;

@@ -7,7 +7,7 @@ import { ConflictError, ForbiddenError, InvalidInputError, NotFoundError } from 
 import { newId } from '#lib/ids.ts';
 import { requireViewer } from './access.ts';
 import { actorOf, recordAudit, SYSTEM_ACTOR } from './audit.ts';
-import { lockAccount } from './locked-account.ts';
+import { lockViewer } from './locked-account.ts';
 
 export const TOKENS_MAX_PER_USER = 100;
 export const TOKEN_DAYS_MAX = 366;
@@ -38,8 +38,7 @@ export async function createPersonalAccessToken(
   }
   return ctx.database.transaction(async (sql) => {
     // One after another, so that many at once cannot pass the limit together.
-    if ((await lockAccount(sql, viewer.userId)) === null)
-      throw new NotFoundError('No such account');
+    await lockViewer(sql, viewer);
     const [held] = await sql.query<{ tokens: number }>(
       `SELECT count(*)::int AS tokens FROM personal_access_token
        WHERE user_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > naru_now())`,

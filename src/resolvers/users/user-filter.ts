@@ -27,7 +27,9 @@ export function matchUsers({
         'filter.search',
       );
     }
-    const contains = { contains: search, mode: 'insensitive' } as const;
+    // Prisma hands it to ILIKE as it is.
+    const text = search.replaceAll(/[\\%_]/g, '\\$&');
+    const contains = { contains: text, mode: 'insensitive' } as const;
     conditions.push({
       OR: [{ username: contains }, { displayName: contains }, { email: contains }],
     });
