@@ -23,6 +23,7 @@ import { topics } from '#pubsub/topics.ts';
 import { createRedis } from '#redis/client.ts';
 import { createRateLimiter } from '#redis/rate-limit.ts';
 import { CREDENTIAL_LIMITS } from '#resolvers/users/credential-limits.ts';
+import { createEndedFinder } from '#resolvers/users/ended-credentials.ts';
 import { loadSigningKeys } from '#resolvers/users/signing-key.ts';
 import { createAuthenticator } from '#resolvers/users/viewer.ts';
 import { createGrantLoader } from '#resolvers/webhooks/access.ts';
@@ -50,6 +51,9 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
   };
 
   try {
+    if (config.mode === 'production' && !config.publicUrl.startsWith('https://')) {
+      log.warn('PUBLIC_URL is no https:// URL: passwords and cookies can be read on the way');
+    }
     const metrics = createMetrics();
     await migrate(config.databaseUrl);
     const database = createDatabase({
@@ -100,6 +104,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       webhookSources: createSourceDirectory(database, config),
       loadGrants: createGrantLoader(database),
       authenticate: createAuthenticator(database, config),
+      findEnded: createEndedFinder(database, config),
       accessTokens: await createAccessTokens({
         issuer: config.publicUrl,
         loadKeys: () => loadSigningKeys(database, config),

@@ -168,6 +168,15 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
   if (given['SMTP_URL'] !== undefined && given['MAIL_FROM'] === undefined) {
     faults.push('MAIL_FROM is not set: mail by SMTP_URL needs a sender');
   }
+  const sendsPeople = given['SMTP_URL'] ?? given['GITHUB_CLIENT_ID'];
+  if (production && sendsPeople !== undefined && given['PUBLIC_URL'] === undefined) {
+    faults.push('PUBLIC_URL is not set: mail and GitHub send browsers there');
+  }
+  for (const name of ['GITHUB_URL', 'GITHUB_API_URL']) {
+    if (production && given[name]?.startsWith('http://')) {
+      faults.push(`${name} starts with http://: what GitHub gives could be read on the way`);
+    }
+  }
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
   const set = parsed.data;
   return {

@@ -14,6 +14,7 @@ import type { Bus } from '#pubsub/bus.ts';
 import type { PostgresSession } from '#pubsub/postgres-session.ts';
 import type { RedisClient } from '#redis/client.ts';
 import type { CredentialLimiter } from '#resolvers/users/credential-limits.ts';
+import type { FindEnded } from '#resolvers/users/ended-credentials.ts';
 import type { Authenticate } from '#resolvers/users/viewer.ts';
 import type { GrantLoader } from '#resolvers/webhooks/access.ts';
 import type { WebhookFeedItem } from '#resolvers/webhooks/feed.ts';
@@ -35,6 +36,7 @@ export interface Services {
   readonly webhookFeed: FeedHub<WebhookFeedItem>;
   readonly loadGrants: GrantLoader;
   readonly authenticate: Authenticate;
+  readonly findEnded: FindEnded;
   readonly accessTokens: AccessTokens;
   readonly passwords: Passwords;
   readonly credentialLimiter: CredentialLimiter;

@@ -12,6 +12,9 @@ const PRODUCTION = {
   SECRET_KEY: SECRET,
 };
 
+/** Production that sends people to itself has to know where it is. */
+const FOUND = { ...PRODUCTION, PUBLIC_URL: 'https://naru.example.com' };
+
 interface Setting {
   readonly name: string;
   readonly value: string;
@@ -114,23 +117,23 @@ test('a cookie without Secure is refused in production, and taken elsewhere', ()
 
 test('a client of GitHub has an id and a secret', () => {
   const fault = 'GITHUB_CLIENT_ID and GITHUB_CLIENT_SECRET are set together, or neither';
-  expect(faultsOf({ ...PRODUCTION, GITHUB_CLIENT_SECRET: 'hunter2' })).toEqual([fault]);
-  expect(faultsOf({ ...PRODUCTION, GITHUB_CLIENT_ID: 'hunter2' })).toEqual([fault]);
+  expect(faultsOf({ ...FOUND, GITHUB_CLIENT_SECRET: 'hunter2' })).toEqual([fault]);
+  expect(faultsOf({ ...FOUND, GITHUB_CLIENT_ID: 'hunter2' })).toEqual([fault]);
 });
 
 test('mail needs a server and a sender', () => {
   const wrong = { SMTP_URL: 'https://hunter2@mail.example', MAIL_FROM: 'naru@example.com' };
   const [unknown] = faultsOf({ ...PRODUCTION, ...wrong });
   expect(unknown).toBe('SMTP_URL must start with smtp:// or smtps://');
-  const faults = faultsOf({ ...PRODUCTION, SMTP_URL: 'smtp://naru:hunter2@mail.example' });
+  const faults = faultsOf({ ...FOUND, SMTP_URL: 'smtp://naru:hunter2@mail.example' });
   expect(faults).toEqual(['MAIL_FROM is not set: mail by SMTP_URL needs a sender']);
 });
 
 test('who may sign up, unless told: anybody where mail proves an address, nobody in production without', () => {
   const mail = { SMTP_URL: 'smtp://mail.example', MAIL_FROM: 'naru@example.com' };
   expect(parseConfig(PRODUCTION).signUp).toBe('closed');
-  expect(parseConfig({ ...PRODUCTION, ...mail }).signUp).toBe('open');
-  expect(parseConfig({ ...PRODUCTION, ...mail, SIGNUP: 'invite' }).signUp).toBe('invite');
+  expect(parseConfig({ ...FOUND, ...mail }).signUp).toBe('open');
+  expect(parseConfig({ ...FOUND, ...mail, SIGNUP: 'invite' }).signUp).toBe('invite');
   expect(parseConfig({ ...PRODUCTION, NODE_ENV: 'development' }).signUp).toBe('open');
 });
 
@@ -146,6 +149,19 @@ test('without a PUBLIC_URL it is where Naru listens, and one with a slash at its
   expect(parseConfig(PRODUCTION).publicUrl).toBe('http://127.0.0.1:4000');
   const given = parseConfig({ ...PRODUCTION, PUBLIC_URL: 'https://naru.example.com/' });
   expect(given.publicUrl).toBe('https://naru.example.com');
+});
+
+test('production that sends people by mail or GitHub has to know where it is found', () => {
+  const mail = { SMTP_URL: 'smtp://mail.example', MAIL_FROM: 'naru@example.com' };
+  const github = { GITHUB_CLIENT_ID: 'hunter2', GITHUB_CLIENT_SECRET: 'hunter2' };
+  for (const settings of [mail, github]) {
+    expect(faultsOf({ ...PRODUCTION, ...settings })).toEqual([
+      'PUBLIC_URL is not set: mail and GitHub send browsers there',
+    ]);
+  }
+  expect(faultsOf({ ...FOUND, ...github, GITHUB_URL: 'http://github.example.com' })).toEqual([
+    'GITHUB_URL starts with http://: what GitHub gives could be read on the way',
+  ]);
 });
 
 test('npm start without its settings ends at once and says which are missing', () => {

@@ -52,8 +52,9 @@ export async function createAccessTokens(options: {
   const reload = () => {
     reloadedAt = performance.now();
     reloading = (async () => {
+      const known = keys;
       keys = await loadKeys();
-      verified.clear();
+      if (known.some(({ id }) => !keys.some((key) => key.id === id))) verified.clear();
     })();
     return reloading;
   };

@@ -19,6 +19,10 @@ export async function getAuthGitHub(
   reply: FastifyReply,
 ): Promise<unknown> {
   const { cookieSecure } = app.config;
+  // A picture on anybody's page would use up the starts of its visitors' network.
+  if ((request.headers['sec-fetch-dest'] ?? 'document') !== 'document') {
+    throw new ForbiddenError('Signing in with GitHub is a page to go to');
+  }
   const query = queryOf(request);
   const isLink = query.get('link') === '1';
   if (isLink && !isSentByTrustedPage(app, request)) {

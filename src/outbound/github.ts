@@ -19,7 +19,8 @@ import { z } from 'zod';
 import type { GitHubConfig } from '#config.ts';
 import { UnavailableError } from '#lib/errors.ts';
 import { storableText } from '#lib/storable-text.ts';
-import { fetchWhole } from './http.ts';
+import { createGuard, ForbiddenTargetError, type Guard } from './guard.ts';
+import type { PinnedInit } from './pinned-request.ts';
 
 export interface GitHubTokens {
   readonly accessToken: string;
@@ -85,11 +86,15 @@ const emailsShape = z.array(
 /** Null where the settings name no client. Holds nothing and opens nothing. */
 export function createGitHub(
   config: GitHubConfig,
-  { timeoutMs = TIMEOUT_MS }: { readonly timeoutMs?: number } = {},
+  {
+    guard = createGuard(),
+    timeoutMs = TIMEOUT_MS,
+  }: { readonly guard?: Guard; readonly timeoutMs?: number } = {},
 ): GitHub | null {
   if (config.client === null) return null;
   const { id, secret } = config.client;
-  const limits = { timeoutMs, bytesMax: BODY_BYTES_MAX };
+  const configuredOrigins = [config.url, config.apiUrl].map((url) => new URL(url).origin);
+  const options = { timeoutMs, bytesMax: BODY_BYTES_MAX, configuredOrigins };
   const server: AuthorizationServer = {
     // What GitHub names as `iss` in its answers (RFC 9207). Only newer ones do so.
     issuer: `${config.url}/login/oauth`,
@@ -98,28 +103,32 @@ export function createGitHub(
   };
   const client: Client = { client_id: id };
   const authentication = ClientSecretPost(secret);
-  const options = {
+  const tokenOptions = {
     headers: { 'user-agent': USER_AGENT },
     [allowInsecureRequests]: config.url.startsWith('http://'),
-    [customFetch]: async (url: string, init: object) =>
-      withStatus(await fetchWhole('GitHub', url, init, limits)),
+    [customFetch]: async (url: string, init: PinnedInit) => withStatus(await call(url, init)),
   };
 
-  async function callApi(path: string, init: RequestInit): Promise<Response> {
-    const response = await fetchWhole(
-      'GitHub',
-      `${config.apiUrl}${path}`,
-      {
-        ...init,
-        headers: {
-          accept: 'application/vnd.github+json',
-          'user-agent': USER_AGENT,
-          'x-github-api-version': API_VERSION,
-          ...(init.headers as Record<string, string>),
-        },
+  async function call(url: string, init: PinnedInit): Promise<Response> {
+    try {
+      return await guard.fetchGuarded('GitHub', url, init, options);
+    } catch (error) {
+      // Only an operator or a resolver names this target.
+      if (!(error instanceof ForbiddenTargetError)) throw error;
+      throw new UnavailableError('GitHub cannot be reached now', { cause: error });
+    }
+  }
+
+  async function callApi(path: string, init: PinnedInit): Promise<Response> {
+    const response = await call(`${config.apiUrl}${path}`, {
+      ...init,
+      headers: {
+        accept: 'application/vnd.github+json',
+        'user-agent': USER_AGENT,
+        'x-github-api-version': API_VERSION,
+        ...(init.headers as Record<string, string>),
       },
-      limits,
-    );
+    });
     refuseOverload(response);
     return response;
   }
@@ -174,7 +183,7 @@ export function createGitHub(
               checked,
               redirectUri,
               verifier,
-              options,
+              tokenOptions,
             ),
           ),
         );
@@ -189,7 +198,13 @@ export function createGitHub(
           await processRefreshTokenResponse(
             server,
             client,
-            await refreshTokenGrantRequest(server, client, authentication, refreshToken, options),
+            await refreshTokenGrantRequest(
+              server,
+              client,
+              authentication,
+              refreshToken,
+              tokenOptions,
+            ),
           ),
         );
       } catch (error) {

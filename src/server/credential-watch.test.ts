@@ -16,14 +16,21 @@ const cookie = (hash: string): Credential => ({ kind: 'cookie', hash });
 function openWatch() {
   const failing = new Map<string, Error>();
   const asked: string[] = [];
+  const keyOf = (credential: Credential) =>
+    credential.kind === 'access' ? credential.sessionId : credential.hash;
   const authenticate = async (credential: Credential) => {
-    const key = credential.kind === 'access' ? credential.sessionId : credential.hash;
-    asked.push(key);
-    const error = failing.get(key);
+    const error = failing.get(keyOf(credential));
     if (error !== undefined) throw error;
     return {} as Viewer;
   };
-  const watch = createCredentialWatch({ authenticate, log: createLog('silent') });
+  const findEnded = async (credentials: readonly Credential[]) => {
+    asked.push(...credentials.map(keyOf));
+    const failed = credentials.filter((credential) => failing.has(keyOf(credential)));
+    const outage = failed.map((credential) => failing.get(keyOf(credential)));
+    for (const error of outage) if (!(error instanceof UnauthenticatedError)) throw error;
+    return failed;
+  };
+  const watch = createCredentialWatch({ authenticate, findEnded, log: createLog('silent') });
   const refused: string[] = [];
   return {
     failing,
@@ -79,6 +86,24 @@ test('an outage closes nothing, and what was revoked meanwhile is closed after i
   expect(refused).toEqual(['first']);
 });
 
+test('what only looked ended, or cannot be asked for just then, stays open', async () => {
+  const refused: string[] = [];
+  let answer: () => Promise<Viewer> = async () => ({}) as Viewer;
+  const watch = createCredentialWatch({
+    log: createLog('silent'),
+    findEnded: async (credentials) => [...credentials],
+    authenticate: () => answer(),
+  });
+  watch.watch(cookie('a'), () => refused.push('a'));
+  await vi.advanceTimersByTimeAsync(SOON_MS);
+  answer = () => Promise.reject(new UnavailableError('PostgreSQL cannot answer now'));
+  await vi.advanceTimersByTimeAsync(SOON_MS);
+  expect(refused).toEqual([]);
+  answer = () => Promise.reject(revoked);
+  await vi.advanceTimersByTimeAsync(SOON_MS);
+  expect(refused).toEqual(['a']);
+});
+
 test('guests are not watched', () => {
   const { watch } = openWatch();
   watch(null, 'guest')();
@@ -115,6 +140,7 @@ test('who left while the credential was looked at is told nothing', async () => 
   const refused: string[] = [];
   const watch = createCredentialWatch({
     log: createLog('silent'),
+    findEnded: async (credentials) => [...credentials],
     authenticate: () =>
       new Promise((_resolve, reject) => {
         answer = () => reject(revoked);

@@ -1,6 +1,6 @@
 import type { Credential } from '#auth/credential.ts';
 import type { Services } from '#context.ts';
-import { UnauthenticatedError } from '#lib/errors.ts';
+import { UnauthenticatedError, UnavailableError } from '#lib/errors.ts';
 
 /** Twice a second and a little more, so that what was revoked is closed within one, however busy it is. */
 const LOOK_MS = 400;
@@ -19,23 +19,31 @@ export interface CredentialWatch {
 }
 
 export function createCredentialWatch(
-  app: Pick<Services, 'authenticate' | 'log'>,
+  app: Pick<Services, 'authenticate' | 'findEnded' | 'log'>,
 ): CredentialWatch {
   const watched = new Map<string, { credential: Credential; readonly listeners: Set<OnRefused> }>();
   let timer: NodeJS.Timeout | null = null;
 
   const look = async () => {
-    await Promise.all(
-      [...watched.values()].map(async ({ credential, listeners }) => {
-        try {
-          await app.authenticate(credential);
-        } catch (error) {
-          // What cannot be asked now is asked again; meanwhile nothing is handed out unasked either.
-          if (!(error instanceof UnauthenticatedError)) return;
-          for (const listener of [...listeners]) listener(error);
-        }
-      }),
+    try {
+      const ended = await app.findEnded([...watched.values()].map(({ credential }) => credential));
+      await Promise.all(ended.map(refuse));
+    } catch (error) {
+      // What cannot be asked now is asked again; meanwhile nothing is handed out unasked either.
+      if (!(error instanceof UnavailableError)) app.log.error({ err: error }, 'A watch failed');
+    }
+  };
+
+  /** Asks once more for it alone, because only that says why it counts no more. */
+  const refuse = async (credential: Credential) => {
+    const refusal = await app.authenticate(credential).then(
+      () => null,
+      (error: unknown) => error,
     );
+    if (refusal === null) return;
+    if (!(refusal instanceof UnauthenticatedError)) throw refusal;
+    const listeners = watched.get(keyOf(credential))?.listeners ?? [];
+    for (const listener of [...listeners]) listener(refusal);
   };
 
   const lookAgain = () => {

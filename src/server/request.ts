@@ -19,7 +19,7 @@ export type Wanted = 'answer' | 'event-stream' | 'other';
 /**
  * Throws `UnauthenticatedError` for credentials that do not count, `ForbiddenError` for a cookie that
  * somebody else's page may have sent; without any the viewer is a guest. A cookie whose session has
- * ended makes a guest, too, and is taken away: no script could remove it.
+ * ended makes a guest, too. It is not taken away: this answer may come after that of a new sign-in.
  */
 export async function contextOf(
   app: Services,
@@ -39,7 +39,6 @@ export async function contextOf(
     return await createContext(app, origin);
   } catch (error) {
     if (credential?.kind !== 'cookie' || !(error instanceof UnauthenticatedError)) throw error;
-    origin.setSessionCookie?.(null);
     return createContext(app, { ...origin, credential: null });
   }
 }

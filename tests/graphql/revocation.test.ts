@@ -2,8 +2,8 @@
 import { createClient } from 'graphql-ws';
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { WebSocket } from 'ws';
+import type { Credential } from '#auth/credential.ts';
 import { createOneTimeToken } from '#resolvers/users/one-time-token.ts';
-import type { Authenticate } from '#resolvers/users/viewer.ts';
 import { SEED_PASSWORD } from '../../prisma/seed.ts';
 import { addAccount, passTime, run, type TestAccount, viewerOf } from '../support/accounts.ts';
 import {
@@ -393,16 +393,24 @@ describe('the watch over credentials', () => {
   /** Counts how often each is asked for, and may make one wait. */
   function observe(gate: (key: string) => Promise<void> = async () => {}) {
     const { app } = other;
-    const real = app.authenticate;
+    const { authenticate, findEnded } = app;
     const asked = new Map<string, number>();
-    const authenticate: Authenticate = async (credential) => {
+    const note = (credential: Credential) => {
       const key = credential.kind === 'access' ? credential.sessionId : credential.hash;
       asked.set(key, (asked.get(key) ?? 0) + 1);
-      await gate(key);
-      return real(credential);
+      return key;
     };
-    Object.assign(app, { authenticate });
-    return { asked, restore: () => Object.assign(app, { authenticate: real }) };
+    Object.assign(app, {
+      authenticate: async (credential: Credential) => {
+        await gate(note(credential));
+        return authenticate(credential);
+      },
+      findEnded: (credentials: readonly Credential[]) => {
+        for (const credential of credentials) note(credential);
+        return findEnded(credentials);
+      },
+    });
+    return { asked, restore: () => Object.assign(app, { authenticate, findEnded }) };
   }
 
   const sockets = async () => (await other.app.metrics.websocketConnections.get()).values[0]?.value;

@@ -68,7 +68,7 @@ export async function startNaru(overrides: NaruOverrides = {}): Promise<TestNaru
     server,
     database,
     async tokenFor(username, scopes = ALL_SCOPES) {
-      const { token } = await issueToken(app, { username, scopes, expiresInDays: 1 });
+      const { token } = await issueToken(app, { username, scopes, expiresInDays: 366 });
       return token;
     },
     close: () => (closing ??= close()),

@@ -2,7 +2,7 @@
 CREATE TYPE "session_transport" AS ENUM ('COOKIE', 'TOKENS');
 
 -- CreateEnum
-CREATE TYPE "session_end" AS ENUM ('SIGNED_OUT', 'REVOKED', 'REPLACED', 'REFRESH_REUSED', 'PASSWORD_CHANGED', 'ACCOUNT_DISABLED', 'ACCOUNT_DELETED');
+CREATE TYPE "session_end" AS ENUM ('SIGNED_OUT', 'REVOKED', 'REPLACED', 'REFRESH_REUSED', 'PASSWORD_CHANGED', 'ACCOUNT_DISABLED');
 
 -- CreateEnum
 CREATE TYPE "one_time_purpose" AS ENUM ('SIGN_UP', 'VERIFY_EMAIL', 'RESET_PASSWORD', 'INVITATION', 'GITHUB_STATE');
@@ -38,6 +38,7 @@ CREATE TABLE "session" (
     "created_at" TIMESTAMPTZ(3) NOT NULL DEFAULT naru_now(),
     "authenticated_at" TIMESTAMPTZ(3) NOT NULL DEFAULT naru_now(),
     "last_seen_at" TIMESTAMPTZ(3) NOT NULL DEFAULT naru_now(),
+    "refreshes" INTEGER NOT NULL DEFAULT 0,
     "expires_at" TIMESTAMPTZ(3) NOT NULL,
     "ended_at" TIMESTAMPTZ(3),
     "end_reason" "session_end",
@@ -119,6 +120,8 @@ CREATE TABLE "audit_entry" (
     "actor_id" UUID,
     "session_id" UUID,
     "ip_address" TEXT,
+    "ip_digest" BYTEA,
+    "ip_salt" BYTEA,
     "subject_type" TEXT NOT NULL,
     "subject_id" UUID,
     "details" JSONB NOT NULL,
@@ -132,6 +135,9 @@ CREATE UNIQUE INDEX "session_secret_hash_key" ON "session"("secret_hash");
 
 -- CreateIndex
 CREATE INDEX "session_user_id_id_idx" ON "session"("user_id", "id");
+
+-- CreateIndex
+CREATE INDEX "session_user_id_network_idx" ON "session"("user_id", "network");
 
 -- CreateIndex
 CREATE INDEX "session_expires_at_idx" ON "session"("expires_at");
@@ -189,9 +195,6 @@ ALTER TABLE "session" ADD CONSTRAINT "session_user_id_fkey" FOREIGN KEY ("user_i
 
 -- AddForeignKey
 ALTER TABLE "refresh_token" ADD CONSTRAINT "refresh_token_session_id_fkey" FOREIGN KEY ("session_id") REFERENCES "session"("id") ON DELETE CASCADE ON UPDATE CASCADE;
-
--- AddForeignKey
-ALTER TABLE "refresh_token" ADD CONSTRAINT "refresh_token_parent_id_fkey" FOREIGN KEY ("parent_id") REFERENCES "refresh_token"("id") ON DELETE SET NULL ON UPDATE CASCADE;
 
 -- AddForeignKey
 ALTER TABLE "one_time_token" ADD CONSTRAINT "one_time_token_user_id_fkey" FOREIGN KEY ("user_id") REFERENCES "users"("id") ON DELETE CASCADE ON UPDATE CASCADE;

@@ -43,8 +43,7 @@ export const SessionEnd = {
   REPLACED: 'REPLACED',
   REFRESH_REUSED: 'REFRESH_REUSED',
   PASSWORD_CHANGED: 'PASSWORD_CHANGED',
-  ACCOUNT_DISABLED: 'ACCOUNT_DISABLED',
-  ACCOUNT_DELETED: 'ACCOUNT_DELETED'
+  ACCOUNT_DISABLED: 'ACCOUNT_DISABLED'
 } as const
 
 export type SessionEnd = (typeof SessionEnd)[keyof typeof SessionEnd]

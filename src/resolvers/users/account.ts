@@ -9,10 +9,10 @@ import {
 import { transact } from '#outbox.ts';
 import { userDeleted } from '#pubsub/topics/users.ts';
 import { requireSession, requireViewer } from './access.ts';
-import { actorOf, recordAudit } from './audit.ts';
-import { claimHash, giveBackUnlessWrong, networkOfClient } from './credential-limits.ts';
+import { actorOf, eraseAuditAddresses, recordAudit } from './audit.ts';
+import { claimHash, giveBackUnlessWrong, mayMail, networkOfClient } from './credential-limits.ts';
 import { revokeLink, takeLink } from './github-link.ts';
-import { lockAccount } from './locked-account.ts';
+import { lockViewer } from './locked-account.ts';
 import { canMail, queueMail } from './mail.ts';
 import { occasionOf } from './mail-occasion.ts';
 import { emailChangedMail, verifyEmailMail } from './mail-texts.ts';
@@ -22,7 +22,7 @@ import {
   dropOneTimeTokens,
   findOneTimeToken,
 } from './one-time-token.ts';
-import { proveAgain, requireUnchanged } from './password.ts';
+import { changed, proveAgain, requireUnchanged } from './password.ts';
 import { finishSignUp, parseEmailField } from './sign-up.ts';
 import { requireOtherAdmin } from './user-management.ts';
 import { parseDisplayName } from './username.ts';
@@ -78,10 +78,7 @@ export async function changeEmail(
   const email = parseEmailField(input.email, 'input.email');
   const provenHash = await proveAgain(ctx, viewer, input.password);
   await ctx.credentialLimiter.take([{ name: 'mail-network', key: networkOfClient(ctx) }]);
-  const isWithin = await ctx.credentialLimiter.tryTake({
-    name: 'mail-address',
-    key: `change ${email}`,
-  });
+  const isWithin = await mayMail(ctx, 'change', email);
   await ctx.database.transaction(async (sql) => {
     await requireUnchanged(sql, viewer, provenHash);
     if (!canMail(ctx)) return setEmail(ctx, sql, { userId, email, isVerified: false });
@@ -116,12 +113,13 @@ export async function verifyEmail(
 }
 
 async function finishChange(ctx: Context, token: string): Promise<string> {
-  const { userId } = await requireSession(ctx);
+  const viewer = await requireSession(ctx);
+  const { userId } = viewer;
   await ctx.database.transaction(async (sql) => {
-    const account = await lockAccount(sql, userId);
+    const account = await lockViewer(sql, viewer);
     const consumed = await consumeOneTimeToken<{ email: string }>(sql, 'VERIFY_EMAIL', token);
     // Somebody else's token is as worthless as none; rolling back leaves it for its owner.
-    if (account === null || consumed?.userId !== userId) {
+    if (consumed?.userId !== userId) {
       throw new InvalidCredentialsError(
         'The token is unknown, used, expired, or of another account',
       );
@@ -185,14 +183,18 @@ export async function deleteAccount(
   const { userId } = viewer;
   const provenHash = await proveAgain(ctx, viewer, input.password);
   const link = await transact(ctx, async (sql, announce) => {
-    await requireOtherAdmin(sql, userId);
-    await requireUnchanged(sql, viewer, provenHash);
+    // Only then, so that nobody else's deletion keeps administrators waiting.
+    const wasAdmin = viewer.roles.has('ADMIN');
+    if (wasAdmin) await requireOtherAdmin(sql, userId);
+    const { roles } = await requireUnchanged(sql, viewer, provenHash);
+    if (!wasAdmin && roles.includes('ADMIN')) throw changed();
     const taken = await takeLink(ctx, sql, userId);
     await eraseAccount(sql, userId);
     await recordAudit(sql, actorOf(ctx, viewer), {
       action: 'ACCOUNT_DELETED',
       subject: { type: 'User', id: userId },
     });
+    await eraseAuditAddresses(sql, userId);
     await announce(userDeleted, userId, { userId });
     return taken;
   });

@@ -5,7 +5,7 @@ import { createDatabase, type Database, type Sql } from '#database/client.ts';
 import { newId } from '#lib/ids.ts';
 import { createTestDatabase, type TestDatabase } from '../../../tests/support/database.ts';
 import { until } from '../../../tests/support/graphql-client.ts';
-import { type AuditActor, recordAudit, SYSTEM_ACTOR } from './audit.ts';
+import { type AuditActor, eraseAuditAddresses, recordAudit, SYSTEM_ACTOR } from './audit.ts';
 import { sealAuditEntries, verifyAuditChain } from './audit-chain.ts';
 
 const LOCK = `SELECT pg_advisory_xact_lock(hashtextextended('naru audit chain', 0))`;
@@ -104,23 +104,46 @@ describe('sealing', () => {
     const [user] = ids;
     for (const id of ids) {
       await database.query(
-        `INSERT INTO audit_entry (id, at, action, actor_id, ip_address, subject_type, subject_id, details)
-         VALUES ($1, '2026-11-21T09:30:00.5Z', 'ROLES_CHANGED', $2, '2001:db8::1', 'User', $2, $3)`,
+        `INSERT INTO audit_entry (id, at, action, actor_id, ip_address, ip_salt, ip_digest, subject_type,
+           subject_id, details)
+         VALUES ($1, '2026-11-21T09:30:00.5Z', 'ROLES_CHANGED', $2, '2001:db8::1', 'salt',
+           sha256('salt2001:db8::1'), 'User', $2, $3)`,
         [id, user, '{"é": null, "zeal": [1.50, true], "a\\"b": 1e3, "B": "가"}'],
       );
     }
     await seal();
+    const digest = createHash('sha256').update('salt2001:db8::1').digest('hex');
     let hash: Uint8Array = Buffer.alloc(32);
     for (const [index, id] of ids.entries()) {
       const text =
         `{"action":"ROLES_CHANGED","actorId":"${user}","at":"2026-11-21T09:30:00.500Z",` +
         `"details":{"B":"가","a\\"b":1000,"zeal":[1.5,true],"é":null},"id":"${id}",` +
-        `"ipAddress":"2001:db8::1","position":"${index + 1}","sessionId":null,` +
+        `"ipDigest":"${digest}","position":"${index + 1}","sessionId":null,` +
         `"subjectId":"${user}","subjectType":"User"}`;
       hash = createHash('sha256').update(hash).update(text).digest();
     }
     const { head } = await verifyAuditChain(database);
     expect(head).toBe(Buffer.from(hash).toString('hex'));
+  });
+
+  test('stays whole when an address is erased with its actor’s account', async () => {
+    const userId = newId();
+    await database.transaction((sql) =>
+      recordAudit(
+        sql,
+        { ...actor(), userId },
+        { action: 'SIGNED_UP', subject: { type: 'User', id: userId } },
+      ),
+    );
+    await seal();
+    const before = await verifyAuditChain(database);
+    await eraseAuditAddresses(database, userId);
+    expect(await verifyAuditChain(database)).toEqual(before);
+    const rows = await database.query<{ erased: boolean }>(
+      'SELECT ip_address IS NULL AND ip_salt IS NULL AS erased FROM audit_entry WHERE actor_id = $1',
+      [userId],
+    );
+    expect(rows).toEqual([{ erased: true }]);
   });
 
   test('takes any details that the database can hold', async () => {
@@ -344,7 +367,7 @@ describe('verifying', () => {
       await sql.query('DROP INDEX audit_entry_position_key');
       await sql.query(`INSERT INTO audit_entry
         SELECT 'ffffffff-ffff-4fff-8fff-ffffffffffff', position, at, action, actor_id, session_id,
-               ip_address, subject_type, subject_id, details, hash
+               ip_address, ip_digest, ip_salt, subject_type, subject_id, details, hash
         FROM audit_entry WHERE position = 1000`);
     });
     expect(verdict).toMatchObject({ sealed: 1_000n, fault: { position: 1_000n } });

@@ -3,6 +3,7 @@
 // authors never wait for each other.
 import { createHash } from 'node:crypto';
 import type { Database, Sql } from '#database/client.ts';
+import { digestOf } from './audit.ts';
 
 const BATCH_ENTRIES_MAX = 500;
 /** A run ends here, backlog or not, so that a node that stops is not held up by it. */
@@ -14,7 +15,7 @@ const POSITION_MIN = -(2n ** 63n);
 const ID_MIN = '00000000-0000-0000-0000-000000000000';
 
 const FIELDS = `id, at, action, actor_id AS "actorId", session_id AS "sessionId",
-  ip_address AS "ipAddress", subject_type AS "subjectType", subject_id AS "subjectId", details`;
+  ip_address AS "ipAddress", ip_salt AS "ipSalt", ip_digest AS "ipDigest", subject_type AS "subjectType", subject_id AS "subjectId", details`;
 
 interface Entry {
   readonly id: string;
@@ -22,7 +23,10 @@ interface Entry {
   readonly action: string;
   readonly actorId: string | null;
   readonly sessionId: string | null;
+  /** Null with its salt where there was none, or where it was erased with the actor's account. */
   readonly ipAddress: string | null;
+  readonly ipSalt: Buffer | null;
+  readonly ipDigest: Buffer | null;
   readonly subjectType: string;
   readonly subjectId: string | null;
   readonly details: unknown;
@@ -154,13 +158,22 @@ function findFault(entry: SealedEntry, expected: bigint, previous: Buffer): Audi
     return { position: expected, reason: `It was removed: the next entry has ${position}` };
   }
   if (position < expected) return { position, reason: 'No entry belongs here: it was added' };
+  if (!isAddressWhole(entry)) {
+    return { position, reason: 'Its address was changed: it is not the one that was sealed' };
+  }
   if (entry.hash?.equals(hashEntry(previous, position, entry))) return null;
   return { position, reason: 'It was changed or moved: its hash is of something else' };
 }
 
+/** Either erased, both it and its salt, or the one that the digest is of. */
+function isAddressWhole({ ipAddress, ipSalt, ipDigest }: Entry): boolean {
+  if (ipAddress === null || ipSalt === null) return ipAddress === null && ipSalt === null;
+  return ipDigest?.equals(digestOf(ipSalt, ipAddress)) ?? false;
+}
+
 /** SHA-256 of the previous hash, then of the entry and its position as canonical JSON. */
 function hashEntry(previous: Buffer, position: bigint, entry: Entry): Buffer {
-  const { id, at, action, actorId, sessionId, ipAddress, subjectType, subjectId, details } = entry;
+  const { id, at, action, actorId, sessionId, ipDigest, subjectType, subjectId, details } = entry;
   const text = canonicalJson({
     position: String(position),
     id,
@@ -168,7 +181,7 @@ function hashEntry(previous: Buffer, position: bigint, entry: Entry): Buffer {
     action,
     actorId,
     sessionId,
-    ipAddress,
+    ipDigest: ipDigest?.toString('hex') ?? null,
     subjectType,
     subjectId,
     details,

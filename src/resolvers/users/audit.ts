@@ -1,3 +1,4 @@
+import { createHash, randomBytes } from 'node:crypto';
 import type { Viewer } from '#auth/viewer.ts';
 import type { Context } from '#context.ts';
 import type { Sql } from '#database/client.ts';
@@ -85,10 +86,11 @@ export async function recordAudit(
   },
 ): Promise<void> {
   const { action, subject, details = {} } = entry;
+  const ipSalt = by.ipAddress === null ? null : randomBytes(16);
   await sql.query(
     `INSERT INTO audit_entry
-       (id, action, actor_id, session_id, ip_address, subject_type, subject_id, details)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
+       (id, action, actor_id, session_id, ip_address, subject_type, subject_id, details, ip_salt, ip_digest)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
     [
       newId(),
       action,
@@ -98,7 +100,24 @@ export async function recordAudit(
       subject.type,
       subject.id,
       JSON.stringify(details),
+      ipSalt,
+      ipSalt === null || by.ipAddress === null ? null : digestOf(ipSalt, by.ipAddress),
     ],
     'record-audit',
   );
+}
+
+/**
+ * What the chain covers in place of an address, so that the address can be erased with its account and
+ * the chain stays whole.
+ */
+export function digestOf(salt: Uint8Array, ipAddress: string): Buffer<ArrayBuffer> {
+  return createHash('sha256').update(salt).update(ipAddress).digest() as Buffer<ArrayBuffer>;
+}
+
+/** Takes away from where somebody acted. That they did, and what, stays. */
+export async function eraseAuditAddresses(sql: Sql, actorId: string): Promise<void> {
+  await sql.query('UPDATE audit_entry SET ip_address = NULL, ip_salt = NULL WHERE actor_id = $1', [
+    actorId,
+  ]);
 }

@@ -17,8 +17,10 @@ export const CREDENTIAL_LIMITS = {
    * signed in from before, so that nobody can lock somebody else out.
    */
   'sign-in-login': { points: 100, perSeconds: 3_600 },
-  /** Wrong passwords of one account within its own sessions. */
-  'password-user': { points: 10, perSeconds: 900 },
+  /** Wrong passwords within one session. */
+  'password-session': { points: 10, perSeconds: 900 },
+  /** Changes of one account's password, tried or done: each is two hashes. */
+  'password-change': { points: 20, perSeconds: 900 },
   /** Accounts asked for from one network. */
   'sign-up-network': { points: 20, perSeconds: 3_600 },
   /** One-time tokens tried from one network. */
@@ -28,10 +30,13 @@ export const CREDENTIAL_LIMITS = {
   /** Password resets and address changes asked for from one network. */
   'mail-network': { points: 20, perSeconds: 3_600 },
   /**
-   * Mails of each kind (sign-up, reset, change) to one address: more are left out, and nobody is told.
-   * Each kind by itself, so that nobody keeps a reset away from somebody by signing up in their name.
+   * Mails of each kind (sign-up, reset, change) to one address, asked for from one network: more are left
+   * out, and nobody is told. The window is shorter than any token in them lives, so that whoever is told
+   * of a mail has one that counts; and by network, so that nobody keeps somebody else's mail away.
    */
-  'mail-address': { points: 3, perSeconds: 3_600 },
+  'mail-address-network': { points: 3, perSeconds: 1_500 },
+  /** The same from everywhere: what a mailbox has to bear. */
+  'mail-address': { points: 12, perSeconds: 3_600 },
 } as const;
 
 export type CredentialLimiter = RateLimiter<keyof typeof CREDENTIAL_LIMITS>;
@@ -60,6 +65,24 @@ export async function giveBackUnlessWrong<Result>(
     return result;
   } catch (error) {
     if (error instanceof UnavailableError) await taken.giveBack();
+    throw error;
+  }
+}
+
+/** Whether one more mail of this kind may go to the address. */
+export async function mayMail(
+  ctx: Context,
+  kind: 'sign-up' | 'reset' | 'change',
+  email: string,
+): Promise<boolean> {
+  try {
+    await ctx.credentialLimiter.take([
+      { name: 'mail-address-network', key: `${kind} ${email} ${networkOfClient(ctx)}` },
+      { name: 'mail-address', key: `${kind} ${email}` },
+    ]);
+    return true;
+  } catch (error) {
+    if (error instanceof RateLimitedError) return false;
     throw error;
   }
 }

@@ -8,7 +8,7 @@ import { createTurns } from '#lib/turns.ts';
 import type { GitHub, GitHubTokens, GitHubUser } from '#outbound/github.ts';
 import { requireSession } from './access.ts';
 import { actorOf, recordAudit, SYSTEM_ACTOR } from './audit.ts';
-import { lockAccount } from './locked-account.ts';
+import { lockViewer } from './locked-account.ts';
 
 /** A token that expires sooner than this is refreshed before it is used. */
 const REFRESH_AHEAD_MINUTES = 5;
@@ -141,9 +141,9 @@ export async function unlinkGitHub(ctx: Context): Promise<{ readonly userId: str
   const viewer = await requireSession(ctx);
   const { userId } = viewer;
   const link = await ctx.database.transaction(async (sql) => {
-    const account = await lockAccount(sql, userId);
+    const account = await lockViewer(sql, viewer);
     const taken = await takeLink(ctx, sql, userId);
-    if (account === null || taken === null) throw new NotFoundError('No GitHub account is linked');
+    if (taken === null) throw new NotFoundError('No GitHub account is linked');
     if (account.passwordHash === null) {
       throw new ConflictError('Set a password first: without GitHub nobody could sign in');
     }

@@ -65,16 +65,19 @@ export async function finishGitHub(
   const tokens = await github.exchangeCode(callbackParameters, expected);
   if (tokens === 'DENIED') return refuse('access_denied');
   if (tokens === 'REFUSED') return refuse('github_refused');
-  const person = await github.getUser(tokens.accessToken);
-  if (person === 'REFUSED') return refuse('github_refused');
-
-  const arrival = { person, tokens, client };
-  const outcome =
-    link === null ? await signInArrival(app, arrival) : await linkArrival(app, arrival, link);
-  if (typeof outcome !== 'string') return { location: returnTo, cookie: outcome };
-  // Nobody will use it.
-  await bestEffort(app, () => github.revokeToken(tokens.accessToken));
-  return refuse(outcome);
+  let isKept = false;
+  try {
+    const person = await github.getUser(tokens.accessToken);
+    if (person === 'REFUSED') return refuse('github_refused');
+    const arrival = { person, tokens, client };
+    const outcome =
+      link === null ? await signInArrival(app, arrival) : await linkArrival(app, arrival, link);
+    isKept = typeof outcome !== 'string';
+    return typeof outcome === 'string' ? refuse(outcome) : { location: returnTo, cookie: outcome };
+  } finally {
+    // Nobody will use it.
+    if (!isKept) await bestEffort(app, () => github.revokeToken(tokens.accessToken));
+  }
 }
 
 /** A session for whoever the GitHub account is linked to, or for a new account. */
@@ -138,7 +141,8 @@ async function linkArrival(
     if (account === null || account.isDisabled) return 'account_disabled';
     // Under the account's lock: whoever ended the session meanwhile has ended this, too.
     const [session] = await sql.query(
-      'SELECT id FROM session WHERE id = $1 AND ended_at IS NULL AND expires_at > naru_now()',
+      `SELECT id FROM session WHERE id = $1 AND ended_at IS NULL AND expires_at > naru_now()
+       FOR NO KEY UPDATE`,
       [sessionId],
     );
     if (session === undefined) return 'session_ended';

@@ -12,6 +12,8 @@ export interface LockedAccount {
   readonly isDisabled: boolean;
   /** Null where the account has no password. */
   readonly passwordHash: string | null;
+  /** Stays when the same password is hashed anew. */
+  readonly passwordChangedAt: Date | null;
 }
 
 /**
@@ -30,7 +32,8 @@ export async function lockAccount(sql: Sql, userId: string): Promise<LockedAccou
   const [account] = await sql.query<LockedAccount>(
     `SELECT u.id, u.username, u.display_name AS "displayName", u.email,
        u.email_verified_at IS NOT NULL AS "isEmailVerified", u.roles::text[] AS roles,
-       u.disabled_at IS NOT NULL AS "isDisabled", p.hash AS "passwordHash"
+       u.disabled_at IS NOT NULL AS "isDisabled", p.hash AS "passwordHash",
+       p.changed_at AS "passwordChangedAt"
      FROM users u LEFT JOIN password p ON p.user_id = u.id
      WHERE u.id = $1 AND u.deleted_at IS NULL`,
     [userId],

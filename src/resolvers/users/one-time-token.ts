@@ -74,9 +74,18 @@ export async function consumeOneTimeToken<Payload>(
   token: string,
 ): Promise<OneTimeToken<Payload> | null> {
   if (!isToken('oneTimeToken', token)) return null;
+  return consumeOneTimeHash(sql, purpose, hashToken(token).toString('hex'));
+}
+
+/** The same by the token's hash, in hex, for what was shown before. */
+export async function consumeOneTimeHash<Payload>(
+  sql: Sql,
+  purpose: OneTimePurpose,
+  hash: string,
+): Promise<OneTimeToken<Payload> | null> {
   const [consumed] = await sql.query<OneTimeToken<Payload>>(
     `DELETE FROM one_time_token WHERE ${COUNTS} RETURNING ${RETURNED}`,
-    [purpose, hashToken(token)],
+    [purpose, Buffer.from(hash, 'hex')],
     'consume-one-time-token',
   );
   return consumed ?? null;

@@ -9,7 +9,7 @@ import {
 } from '#lib/errors.ts';
 import { requireSession, type SignedInViewer } from './access.ts';
 import { actorOf, recordAudit } from './audit.ts';
-import { claimHash, giveBackUnlessWrong, networkOfClient } from './credential-limits.ts';
+import { claimHash, giveBackUnlessWrong, mayMail, networkOfClient } from './credential-limits.ts';
 import { revokeLink, takeLink } from './github-link.ts';
 import { type LockedAccount, lockAccount, lockViewer } from './locked-account.ts';
 import { canMail, queueMail } from './mail.ts';
@@ -39,6 +39,7 @@ export async function changePassword(
     user.displayName,
     user.email,
   ]);
+  await ctx.credentialLimiter.take([{ name: 'password-change', key: user.id }]);
   const provenHash = await proveAgain(ctx, viewer, input.currentPassword);
   const hash = await ctx.passwords.hash(input.newPassword);
   return ctx.database.transaction(async (sql) => {
@@ -65,18 +66,19 @@ export async function proveAgain(
   { userId, proof }: SignedInViewer,
   password: string | null,
 ): Promise<string | null> {
-  const [known] = await ctx.database.query<{ hash: string }>(
-    'SELECT hash FROM password WHERE user_id = $1',
-    [userId],
-    'find-password',
-  );
-  if (known === undefined) {
-    if (proof.isFresh) return null;
-    throw new ForbiddenError('Sign in again first: this needs a session of the last 15 minutes');
-  }
   claimHash(ctx);
-  const taken = await ctx.credentialLimiter.take([{ name: 'password-user', key: userId }]);
+  // By session and not by account: a thief's wrong passwords must not keep its owner from changing it.
+  const taken = await ctx.credentialLimiter.take([{ name: 'password-session', key: proof.id }]);
   return giveBackUnlessWrong(taken, async () => {
+    const [known] = await ctx.database.query<{ hash: string }>(
+      'SELECT hash FROM password WHERE user_id = $1',
+      [userId],
+      'find-password',
+    );
+    if (known === undefined) {
+      if (proof.isFresh) return null;
+      throw new ForbiddenError('Sign in again first: this needs a session of the last 15 minutes');
+    }
     const { matches } = await ctx.passwords.verify(known.hash, password ?? '');
     if (!matches) throw new InvalidCredentialsError('The current password is another');
     return known.hash;
@@ -91,9 +93,13 @@ export async function requireUnchanged(
 ): Promise<LockedAccount> {
   const account = await lockViewer(sql, viewer);
   if (account.passwordHash !== provenHash) {
-    throw new UnauthenticatedError('The account changed meanwhile: sign in again');
+    throw changed();
   }
   return account;
+}
+
+export function changed(): UnauthenticatedError {
+  return new UnauthenticatedError('The account changed meanwhile: sign in again');
 }
 
 /**
@@ -108,11 +114,7 @@ export async function requestPasswordReset(
   const email = parseEmail(input.email);
   if (email === null) throw new InvalidInputError('This is no e-mail address', 'input.email');
   await ctx.credentialLimiter.take([{ name: 'mail-network', key: networkOfClient(ctx) }]);
-  const isWithin = await ctx.credentialLimiter.tryTake({
-    name: 'mail-address',
-    key: `reset ${email}`,
-  });
-  if (!isWithin) return;
+  if (!(await mayMail(ctx, 'reset', email))) return;
   await ctx.database.transaction(async (sql) => {
     const [user] = await sql.query<{ id: string }>(
       'SELECT id FROM users WHERE email = $1 AND deleted_at IS NULL',
@@ -129,8 +131,8 @@ export async function requestPasswordReset(
 }
 
 /**
- * Sets a new password by the link of a mail. Whoever was in before is out: every session and personal
- * access token ends, and, where the address had not been proven before, so does GitHub's link.
+ * Sets a new password by the link of a mail. Whoever was in before is out: every session, every personal
+ * access token and GitHub's link end, since nobody knows who made them.
  */
 export async function resetPassword(
   ctx: Context,
@@ -166,22 +168,24 @@ async function resetByToken(
       account.email,
     ]);
     const endedSessions = await storePassword(ctx, sql, account, hash);
-    await revokeTokens(sql, account.id);
-    const link = account.isEmailVerified ? null : await takeLink(ctx, sql, account.id);
-    if (!account.isEmailVerified) {
-      await sql.query('UPDATE users SET email_verified_at = naru_now() WHERE id = $1', [
-        account.id,
-      ]);
-    }
-    const actor = {
-      userId: account.id,
-      sessionId: null,
-      ipAddress: ctx.origin.client.ipAddress,
-    };
+    await sql.query(
+      'UPDATE users SET email_verified_at = coalesce(email_verified_at, naru_now()) WHERE id = $1',
+      [account.id],
+    );
+    const { ipAddress } = ctx.origin.client;
+    const actor = { userId: account.id, sessionId: null, ipAddress };
     await recordAudit(sql, actor, {
       action: 'PASSWORD_RESET',
       subject: { type: 'User', id: account.id },
     });
+    await revokeTokens(sql, account.id);
+    const link = await takeLink(ctx, sql, account.id);
+    if (link !== null) {
+      await recordAudit(sql, actor, {
+        action: 'GITHUB_UNLINKED',
+        subject: { type: 'GitHubAccount', id: link.id },
+      });
+    }
     return { endedSessions, link };
   });
   await revokeLink(ctx, link);

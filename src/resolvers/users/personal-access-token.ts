@@ -1,5 +1,6 @@
 import { ALL_SCOPES, type Scope } from '#auth/scopes.ts';
 import { createToken, hashToken } from '#auth/tokens.ts';
+import type { Viewer } from '#auth/viewer.ts';
 import type { Context, Services } from '#context.ts';
 import type { Sql } from '#database/client.ts';
 import type { PersonalAccessToken } from '#generated/prisma/client.ts';
@@ -39,6 +40,7 @@ export async function createPersonalAccessToken(
   return ctx.database.transaction(async (sql) => {
     // One after another, so that many at once cannot pass the limit together.
     await lockViewer(sql, viewer);
+    const notAfter = await findOwnExpiry(sql, viewer);
     const [held] = await sql.query<{ tokens: number }>(
       `SELECT count(*)::int AS tokens FROM personal_access_token
        WHERE user_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > naru_now())`,
@@ -49,7 +51,7 @@ export async function createPersonalAccessToken(
         `An account holds at most ${TOKENS_MAX_PER_USER} tokens: revoke one first`,
       );
     }
-    const created = await storeToken(sql, viewer.userId, input);
+    const created = await storeToken(sql, viewer.userId, input, notAfter);
     await recordAudit(sql, actorOf(ctx, viewer), {
       action: 'TOKEN_CREATED',
       subject: { type: 'PersonalAccessToken', id: created.personalAccessToken.id },
@@ -57,6 +59,16 @@ export async function createPersonalAccessToken(
     });
     return created;
   });
+}
+
+/** A token makes none that outlives it: a chain of them would never end. Null for a session. */
+async function findOwnExpiry(sql: Sql, { proof }: Viewer): Promise<Date | null> {
+  if (proof.kind === 'session') return null;
+  const [own] = await sql.query<{ expiresAt: Date | null }>(
+    'SELECT expires_at AS "expiresAt" FROM personal_access_token WHERE id = $1',
+    [proof.id],
+  );
+  return own?.expiresAt ?? null;
 }
 
 /** Makes a token of the viewer's useless from the next call on. Twice is the same as once. */
@@ -97,7 +109,7 @@ export async function issueToken(
   },
 ): Promise<CreatedToken> {
   const user = await app.prisma.user.findUnique({
-    where: { username: input.username.toLowerCase() },
+    where: { username: input.username.toLowerCase(), disabledAt: null, deletedAt: null },
   });
   if (user === null) throw new NotFoundError(`No user is called ${JSON.stringify(input.username)}`);
   return app.database.transaction(async (sql) => {
@@ -127,6 +139,7 @@ async function storeToken(
     readonly scopes: readonly Scope[];
     readonly expiresInDays: number;
   },
+  notAfter: Date | null = null,
 ): Promise<CreatedToken> {
   const { name, scopes, expiresInDays } = input;
   if (!(expiresInDays >= 1 && expiresInDays <= TOKEN_DAYS_MAX)) {
@@ -135,8 +148,8 @@ async function storeToken(
   const token = createToken('personalAccessToken');
   const [personalAccessToken] = await sql.query<PersonalAccessToken>(
     `INSERT INTO personal_access_token (id, user_id, name, token_hash, scopes, expires_at)
-     VALUES ($1, $2, $3, $4, $5, naru_now() + $6 * interval '1 day') RETURNING ${COLUMNS}`,
-    [newId(), userId, name, hashToken(token), [...new Set(scopes)], expiresInDays],
+     VALUES ($1, $2, $3, $4, $5, least(naru_now() + $6 * interval '1 day', $7)) RETURNING ${COLUMNS}`,
+    [newId(), userId, name, hashToken(token), [...new Set(scopes)], expiresInDays, notAfter],
   );
   if (personalAccessToken === undefined) throw new Error('A token was not stored');
   return { token, personalAccessToken };

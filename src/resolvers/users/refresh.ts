@@ -10,6 +10,8 @@ import { COLUMNS } from './session.ts';
 
 /** Honest clients refresh twice at once (two tabs, an answer that got lost): for so long both get the same. */
 export const REFRESH_GRACE_SECONDS = 10;
+/** One each 15 minutes for 90 days is fewer: a session that asks for more has to sign in again. */
+export const REFRESHES_MAX = 10_000;
 
 export interface RefreshedSession {
   readonly session: Session;
@@ -22,10 +24,10 @@ export interface RefreshedSession {
 // token is made once that has committed; then the token is spent, which only one of many can do.
 const ROTATE = `
   WITH live AS (
-    UPDATE session s SET last_seen_at = naru_now()
+    UPDATE session s SET last_seen_at = naru_now(), refreshes = s.refreshes + 1
     FROM refresh_token r, users u
     WHERE r.token_hash = $1 AND r.used_at IS NULL AND s.id = r.session_id AND u.id = s.user_id
-      AND s.ended_at IS NULL AND s.expires_at > naru_now()
+      AND s.ended_at IS NULL AND s.expires_at > naru_now() AND s.refreshes < $6
       AND s.last_seen_at > naru_now() - $5 * interval '1 hour'
       AND u.disabled_at IS NULL AND u.deleted_at IS NULL
     RETURNING s.*, r.id AS token_id
@@ -59,6 +61,7 @@ export async function refreshSession(
       newId(),
       hashToken(successor),
       ctx.config.sessionIdleHours,
+      REFRESHES_MAX,
     ],
     'rotate-refresh',
   );

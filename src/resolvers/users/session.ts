@@ -17,6 +17,8 @@ export interface OpenedSession {
   readonly secret: string | null;
   /** The first refresh token; null with COOKIE. */
   readonly refreshToken: string | null;
+  /** How many older ones it has ended. */
+  readonly replacedSessions: number;
 }
 
 /**
@@ -49,10 +51,10 @@ export async function openSession(
   );
   if (session === undefined) throw new Error('A session was not stored');
   // The new one is not among them, whatever the times say: a clock that was set back must not end it.
-  await sql.query(
+  const replaced = await sql.query(
     `UPDATE session SET ended_at = naru_now(), end_reason = 'REPLACED' WHERE id IN (
        SELECT id FROM session WHERE user_id = $1 AND ended_at IS NULL AND expires_at > naru_now() AND id <> $2
-       ORDER BY created_at DESC, id DESC OFFSET $3)`,
+       ORDER BY created_at DESC, id DESC OFFSET $3) RETURNING id`,
     [userId, session.id, config.sessionsMax - 1],
     'replace-sessions',
   );
@@ -64,13 +66,13 @@ export async function openSession(
       'open-refresh',
     );
   }
-  return { session, secret, refreshToken };
+  return { session, secret, refreshToken, replacedSessions: replaced.length };
 }
 
 /** `session` as Prisma would read it. */
 export const COLUMNS = `id, user_id AS "userId", transport, secret_hash AS "secretHash", device,
   ip_address AS "ipAddress", network, created_at AS "createdAt", authenticated_at AS "authenticatedAt",
-  last_seen_at AS "lastSeenAt", expires_at AS "expiresAt", ended_at AS "endedAt", end_reason AS "endReason"`;
+  last_seen_at AS "lastSeenAt", refreshes, expires_at AS "expiresAt", ended_at AS "endedAt", end_reason AS "endReason"`;
 
 /**
  * Ends live sessions of an account; returns their ids. Their next call is refused, and their sockets
@@ -89,7 +91,7 @@ export async function endSessions(
 ): Promise<string[]> {
   const rows = await sql.query<{ id: string }>(
     `UPDATE session SET ended_at = naru_now(), end_reason = $2
-     WHERE user_id = $1 AND ended_at IS NULL AND ($3::uuid IS NULL OR id = $3) AND id IS DISTINCT FROM $4
+     WHERE user_id = $1 AND ended_at IS NULL AND expires_at > naru_now() AND ($3::uuid IS NULL OR id = $3) AND id IS DISTINCT FROM $4
      RETURNING id`,
     [input.userId, input.reason, input.only ?? null, input.except ?? null],
     'end-sessions',

@@ -7,7 +7,7 @@ import { requireGoodPassword } from './sign-up.ts';
 
 /**
  * For the command line, which acts for whoever runs the server: where no mail is sent, nobody else can
- * help. Whoever was in is out, by session and by token. Nobody is mailed. Throws `NotFoundError`, and
+ * help. Whoever was in is out, by session, by token and by GitHub. Nobody is mailed. Throws `NotFoundError`, and
  * `InvalidInputError` for a bad password.
  */
 export async function setPassword(
@@ -26,12 +26,22 @@ export async function setPassword(
     const account = await lockAccount(sql, user.id);
     if (account === null) throw new NotFoundError('The account was deleted meanwhile');
     const endedSessions = await replacePassword(sql, user.id, hash);
-    await revokeTokens(sql, user.id);
     await recordAudit(sql, SYSTEM_ACTOR, {
       action: 'PASSWORD_RESET',
       subject: { type: 'User', id: user.id },
       details: { by: 'COMMAND_LINE' },
     });
+    await revokeTokens(sql, user.id);
+    const [link] = await sql.query<{ id: string }>(
+      'DELETE FROM github_account WHERE user_id = $1 RETURNING id',
+      [user.id],
+    );
+    if (link !== undefined) {
+      await recordAudit(sql, SYSTEM_ACTOR, {
+        action: 'GITHUB_UNLINKED',
+        subject: { type: 'GitHubAccount', id: link.id },
+      });
+    }
     return { endedSessions };
   });
 }

@@ -15,7 +15,7 @@ import { recordAudit } from './audit.ts';
 import { claimHash, networkOfClient } from './credential-limits.ts';
 import { lockAccount } from './locked-account.ts';
 import { withAccessToken } from './refresh.ts';
-import { type OpenedSession, openSession } from './session.ts';
+import { endSessions, type OpenedSession, openSession } from './session.ts';
 
 /** Longer than any username, before it is normalised. */
 const LOGIN_LENGTH_MAX = 256;
@@ -31,6 +31,7 @@ export interface SignedIn {
 interface SignInAccount {
   readonly userId: string;
   readonly hash: string | null;
+  readonly changedAt: Date | null;
   readonly isKnownNetwork: boolean;
 }
 
@@ -53,24 +54,22 @@ export async function signIn(
   claimHash(ctx);
   const login = readLogin(input.login);
   const network = networkOfClient(ctx);
-  const taken = await countOutcome(ctx, () =>
-    ctx.credentialLimiter.take([
-      { name: 'sign-in-network', key: network },
-      { name: 'sign-in-login-network', key: `${login} ${network}` },
-    ]),
-  );
-  let everywhere: Taken | RateLimitedError | null = null;
-  const giveBack = async () => {
-    await taken.giveBack();
-    if (everywhere !== null && 'giveBack' in everywhere) await everywhere.giveBack();
-  };
+  const taken: Taken[] = [];
+  const giveBack = () => Promise.all(taken.map((points) => points.giveBack()));
   try {
-    const [point, account] = await Promise.all([
-      takeEverywhere(ctx, login),
-      findAccount(ctx.database, login, network),
+    taken.push(await ctx.credentialLimiter.take([{ name: 'sign-in-network', key: network }]));
+    const account = await findAccount(ctx.database, login, network);
+    // Username and address of one account are one login.
+    const who = account?.userId ?? login;
+    const [here, everywhere] = await Promise.allSettled([
+      ctx.credentialLimiter.take([{ name: 'sign-in-login-network', key: `${who} ${network}` }]),
+      ctx.credentialLimiter.take([{ name: 'sign-in-login', key: who }]),
     ]);
-    everywhere = point;
-    if (point instanceof RateLimitedError && !account?.isKnownNetwork) throw point;
+    for (const points of [here, everywhere]) {
+      if (points.status === 'fulfilled') taken.push(points.value);
+    }
+    if (here.status === 'rejected') throw here.reason;
+    if (everywhere.status === 'rejected' && !account?.isKnownNetwork) throw everywhere.reason;
     const { matches, needsRehash } = await ctx.passwords.verify(
       account?.hash ?? null,
       input.password,
@@ -100,16 +99,6 @@ function readLogin(text: string): string {
   return login.isWellFormed() && !login.includes('\u0000') ? login : '';
 }
 
-/** The refusal, too, is an answer: it does not hold for everybody. */
-async function takeEverywhere(ctx: Context, login: string): Promise<Taken | RateLimitedError> {
-  try {
-    return await ctx.credentialLimiter.take([{ name: 'sign-in-login', key: login }]);
-  } catch (error) {
-    if (error instanceof RateLimitedError) return error;
-    throw error;
-  }
-}
-
 /** A cookie is only set for a page that we trust, on an answer that can carry one. */
 export function requireTransport(ctx: Context, transport: SessionTransport): void {
   if (transport === 'COOKIE' && ctx.origin.setSessionCookie === null) {
@@ -127,12 +116,17 @@ export async function openAudited(
   transport: SessionTransport,
 ): Promise<OpenedSession> {
   const { client } = ctx.origin;
+  const { viewer } = ctx;
+  if (transport === 'COOKIE' && viewer?.proof.kind === 'session') {
+    // Its cookie is overwritten: nobody could end it any more.
+    await endSessions(sql, { userId: viewer.userId, reason: 'REPLACED', only: viewer.proof.id });
+  }
   const opened = await openSession(sql, ctx.config, { userId, transport, client });
   const actor = { userId, sessionId: opened.session.id, ipAddress: client.ipAddress };
   await recordAudit(sql, actor, {
     action: 'SIGNED_IN',
     subject: { type: 'Session', id: opened.session.id },
-    details: { transport },
+    details: { transport, replacedSessions: opened.replacedSessions },
   });
   return opened;
 }
@@ -157,7 +151,7 @@ async function findAccount(
   network: string,
 ): Promise<SignInAccount | undefined> {
   const [account] = await sql.query<SignInAccount>(
-    `SELECT u.id AS "userId", p.hash, EXISTS (
+    `SELECT u.id AS "userId", p.hash, p.changed_at AS "changedAt", EXISTS (
        SELECT FROM session s WHERE s.user_id = u.id AND s.network = $2) AS "isKnownNetwork"
      FROM users u LEFT JOIN password p ON p.user_id = u.id
      WHERE (u.email = $1 OR u.username = $1) AND u.deleted_at IS NULL`,
@@ -168,9 +162,11 @@ async function findAccount(
 }
 
 /** Still the same password, and nobody disabled or deleted the account while it was hashed. */
-async function holdAccount(sql: Sql, { userId, hash }: SignInAccount): Promise<void> {
+async function holdAccount(sql: Sql, { userId, changedAt }: SignInAccount): Promise<void> {
   const account = await lockAccount(sql, userId);
-  if (account === null || account.passwordHash !== hash) throw wrong();
+  // Hashed anew, by a sign-in at the same time, it is the same password.
+  if (account?.passwordChangedAt?.getTime() !== changedAt?.getTime()) throw wrong();
+  if (account === null) throw wrong();
   if (account.isDisabled) throw new ForbiddenError('This account is disabled');
 }
 
@@ -186,15 +182,6 @@ async function rehash(ctx: Context, { userId, hash }: SignInAccount, password: s
   } catch (error) {
     // The next sign-in tries again.
     if (!(error instanceof UnavailableError)) throw error;
-  }
-}
-
-async function countOutcome<Result>(ctx: Context, work: () => Promise<Result>): Promise<Result> {
-  try {
-    return await work();
-  } catch (error) {
-    ctx.metrics.signIns.inc({ outcome: outcomeOf(error) });
-    throw error;
   }
 }
 

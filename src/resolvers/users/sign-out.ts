@@ -14,13 +14,15 @@ export async function signOut(
   { everywhere }: { readonly everywhere: boolean },
 ): Promise<{ readonly endedSessions: number }> {
   const { viewer } = ctx;
-  ctx.origin.setSessionCookie?.(null);
-  if (viewer === null) return { endedSessions: 0 };
+  if (viewer === null) {
+    ctx.origin.setSessionCookie?.(null);
+    return { endedSessions: 0 };
+  }
   const { userId, proof } = viewer;
   if (proof.kind !== 'session') {
     throw new ForbiddenError('A personal access token is revoked, not signed out');
   }
-  return ctx.database.transaction(async (sql) => {
+  const result = await ctx.database.transaction(async (sql) => {
     // All of them: also one that is being opened at this moment.
     if (everywhere) await lockAccount(sql, userId);
     const ended = await endSessions(sql, {
@@ -37,6 +39,9 @@ export async function signOut(
     }
     return { endedSessions: ended.length };
   });
+  // Not before: a cookie taken away from a session that lives on could never end it.
+  ctx.origin.setSessionCookie?.(null);
+  return result;
 }
 
 /** Ends one of the viewer's own. Throws `NotFoundError` for what is none. */

@@ -1,4 +1,5 @@
 import { findPasswordFault } from '#auth/password-policy.ts';
+import { hashToken } from '#auth/tokens.ts';
 import type { Role } from '#auth/viewer.ts';
 import type { Context } from '#context.ts';
 import type { Sql } from '#database/client.ts';
@@ -8,15 +9,21 @@ import {
   ForbiddenError,
   InvalidCredentialsError,
   InvalidInputError,
+  UnavailableError,
 } from '#lib/errors.ts';
 import { newId } from '#lib/ids.ts';
 import { showProven } from './access.ts';
 import { recordAudit } from './audit.ts';
-import { claimHash, networkOfClient } from './credential-limits.ts';
+import { claimHash, mayMail, networkOfClient } from './credential-limits.ts';
 import { canMail, queueMail } from './mail.ts';
 import { occasionOf } from './mail-occasion.ts';
 import { alreadyRegisteredMail, signUpMail, usernameTakenMail } from './mail-texts.ts';
-import { consumeOneTimeToken, createOneTimeToken, findOneTimeToken } from './one-time-token.ts';
+import {
+  consumeOneTimeHash,
+  consumeOneTimeToken,
+  createOneTimeToken,
+  findOneTimeToken,
+} from './one-time-token.ts';
 import { parseDisplayName, parseUsername } from './username.ts';
 
 export type SignUpNextStep = 'VERIFY_EMAIL' | 'SIGN_IN';
@@ -36,6 +43,8 @@ interface SignUpPayload {
   readonly username: string;
   readonly displayName: string;
   readonly passwordHash: string;
+  /** The hash of an invitation's token, in hex; null where none is wanted. */
+  readonly invitationHash: string | null;
 }
 
 /**
@@ -65,21 +74,19 @@ export async function signUp(
   const taken = await ctx.credentialLimiter.take([
     { name: 'sign-up-network', key: networkOfClient(ctx) },
   ]);
-  const { invitation } = input;
-  if (ctx.config.signUp === 'invite') await requireInvitation(ctx.database, invitation);
-  const passwordHash = await ctx.passwords.hash(input.password).catch(async (error: unknown) => {
-    await taken.giveBack();
+  try {
+    const invitationHash = await findInvitation(ctx, input.invitation);
+    const passwordHash = await ctx.passwords.hash(input.password);
+    const wanted = { email, username, displayName, passwordHash, invitationHash };
+    return await ctx.database.transaction(async (sql) => {
+      if (canMail(ctx)) return askForProof(ctx, sql, wanted);
+      await makeAccount(ctx, sql, wanted, { isEmailVerified: false });
+      return 'SIGN_IN';
+    });
+  } catch (error) {
+    if (error instanceof UnavailableError) await taken.giveBack();
     throw error;
-  });
-  const wanted: SignUpPayload = { email, username, displayName, passwordHash };
-  return ctx.database.transaction(async (sql) => {
-    if (ctx.config.signUp === 'invite') await consumeInvitation(sql, invitation);
-    if (canMail(ctx)) return askForProof(ctx, sql, wanted);
-    const userId = await createAccount(sql, { ...wanted, isEmailVerified: false, roles: ['USER'] });
-    if (userId === null) throw new ConflictError('The username or e-mail address is taken');
-    await auditSignUp(ctx, sql, userId);
-    return 'SIGN_IN';
-  });
+  }
 }
 
 /** The same statements whether the address and the name are free or not; only the mail differs. */
@@ -95,9 +102,7 @@ async function askForProof(ctx: Context, sql: Sql, wanted: SignUpPayload): Promi
     userId: null,
     payload: wanted,
   });
-  if (!(await ctx.credentialLimiter.tryTake({ name: 'mail-address', key: `sign-up ${email}` }))) {
-    return 'VERIFY_EMAIL';
-  }
+  if (!(await mayMail(ctx, 'sign-up', email))) return 'VERIFY_EMAIL';
   const occasion = occasionOf(ctx, email);
   const refusal = taken?.isUsername ? usernameTakenMail(occasion) : null;
   const mail = taken?.isEmail ? alreadyRegisteredMail(occasion) : refusal;
@@ -126,18 +131,34 @@ export async function finishSignUp(
   return ctx.database.transaction(async (sql) => {
     const consumed = await consumeOneTimeToken<SignUpPayload>(sql, 'SIGN_UP', input.token);
     if (consumed === null) throw new InvalidCredentialsError('The token was used already');
-    const userId = await createAccount(sql, {
-      ...consumed.payload,
-      isEmailVerified: true,
-      roles: ['USER'],
-    });
-    if (userId === null) {
-      throw new ConflictError('The username or e-mail address was taken meanwhile: sign up again');
-    }
-    await auditSignUp(ctx, sql, userId);
+    const userId = await makeAccount(ctx, sql, consumed.payload, { isEmailVerified: true });
     showProven(ctx, userId);
     return userId;
   });
+}
+
+/** An invitation counts once an account comes of it, and not for each time that one is asked for. */
+async function makeAccount(
+  ctx: Context,
+  sql: Sql,
+  wanted: SignUpPayload,
+  { isEmailVerified }: { readonly isEmailVerified: boolean },
+): Promise<string> {
+  const { invitationHash } = wanted;
+  const invitation =
+    invitationHash === null ? null : await consumeOneTimeHash(sql, 'INVITATION', invitationHash);
+  if (invitationHash !== null && invitation === null) {
+    throw new ConflictError('The invitation was used meanwhile, or has expired');
+  }
+  const userId = await createAccount(sql, { ...wanted, isEmailVerified, roles: ['USER'] });
+  if (userId === null) throw new ConflictError('The username or e-mail address is taken');
+  const actor = { userId, sessionId: null, ipAddress: ctx.origin.client.ipAddress };
+  await recordAudit(sql, actor, {
+    action: 'SIGNED_UP',
+    subject: { type: 'User', id: userId },
+    details: { invitationId: invitation?.id ?? null },
+  });
+  return userId;
 }
 
 /** Null where the username or the address is taken. */
@@ -179,21 +200,17 @@ export function parseEmailField(text: string, field: string): string {
   return email;
 }
 
-async function requireInvitation(sql: Sql, invitation: string | null): Promise<void> {
-  const found = invitation && (await findOneTimeToken(sql, 'INVITATION', invitation));
-  if (!found) throw noInvitation();
-}
-
-async function consumeInvitation(sql: Sql, invitation: string | null): Promise<void> {
-  const consumed = invitation && (await consumeOneTimeToken(sql, 'INVITATION', invitation));
-  if (!consumed) throw noInvitation();
-}
-
-function noInvitation(): InvalidInputError {
-  return new InvalidInputError('The invitation is unknown, used or expired', 'input.invitation');
-}
-
-function auditSignUp(ctx: Context, sql: Sql, userId: string): Promise<void> {
-  const actor = { userId, sessionId: null, ipAddress: ctx.origin.client.ipAddress };
-  return recordAudit(sql, actor, { action: 'SIGNED_UP', subject: { type: 'User', id: userId } });
+/** Null where the server wants none. Throws `InvalidInputError` for one that does not count. */
+async function findInvitation(
+  { config, database }: Context,
+  invitation: string | null,
+): Promise<string | null> {
+  if (config.signUp !== 'invite') return null;
+  if (
+    invitation === null ||
+    (await findOneTimeToken(database, 'INVITATION', invitation)) === null
+  ) {
+    throw new InvalidInputError('The invitation is unknown, used or expired', 'input.invitation');
+  }
+  return hashToken(invitation).toString('hex');
 }

@@ -2,9 +2,9 @@ import type { Role, Viewer } from '#auth/viewer.ts';
 import type { Context } from '#context.ts';
 import type { Sql } from '#database/client.ts';
 import { ConflictError, ForbiddenError, InvalidInputError, NotFoundError } from '#lib/errors.ts';
-import { requireAdmin, showProven } from './access.ts';
+import { requireAdmin } from './access.ts';
 import { actorOf, recordAudit } from './audit.ts';
-import { type LockedAccount, lockAccount } from './locked-account.ts';
+import { type LockedAccount, lockAccount, lockViewer } from './locked-account.ts';
 import { endSessions } from './session.ts';
 
 /** From the next call of the account on. Throws `ConflictError` where no administrator would be left. */
@@ -73,14 +73,13 @@ async function change(
   const viewer = await requireAdmin(ctx);
   await ctx.database.transaction(async (sql) => {
     await lockAdmins(sql);
-    // Whoever held the lock may have taken the viewer's role away.
-    await requireStillAdmin(sql, viewer.userId);
+    // Whoever held the lock may have taken the viewer's role away, or ended what proves them.
+    const { roles } = await lockViewer(sql, viewer);
+    if (!roles.includes('ADMIN')) throw new ForbiddenError('Only administrators may do this');
     const account = await lockAccount(sql, userId);
     if (account === null) throw new NotFoundError('No such account');
     await work(sql, viewer, account);
   });
-  // To whoever may change it, also by a token that may not read accounts.
-  showProven(ctx, userId);
   return userId;
 }
 
@@ -97,15 +96,6 @@ export async function requireOtherAdmin(sql: Sql, userId: string): Promise<void>
   if (isOne && admins.length === 1) {
     throw new ConflictError('This is the last administrator: make another one first');
   }
-}
-
-async function requireStillAdmin(sql: Sql, userId: string): Promise<void> {
-  const [admin] = await sql.query(
-    `SELECT id FROM users
-     WHERE id = $1 AND 'ADMIN' = ANY(roles) AND disabled_at IS NULL AND deleted_at IS NULL`,
-    [userId],
-  );
-  if (admin === undefined) throw new ForbiddenError('Only administrators may do this');
 }
 
 /** Before any account's row lock, always, so that nobody waits in a circle. */

@@ -6,6 +6,7 @@ import {
   UnauthenticatedError,
   UnavailableError,
 } from '#lib/errors.ts';
+import { ONE_TIME_MINUTES } from '#resolvers/users/one-time-token.ts';
 import { changePassword, requestPasswordReset, resetPassword } from '#resolvers/users/password.ts';
 import { builder } from '#schema/builder.ts';
 import { withOpen, withSession } from '#schema/policy.ts';
@@ -72,7 +73,7 @@ const PasswordResetRequested = builder
     fields: (t) => ({
       expiresInMinutes: t.int({
         description: 'How long its token counts.',
-        resolve: () => 30,
+        resolve: () => ONE_TIME_MINUTES.RESET_PASSWORD,
       }),
     }),
   });

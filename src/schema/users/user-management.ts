@@ -11,7 +11,7 @@ import { withAccess } from '#schema/policy.ts';
 import { type Changed, userOf } from './changed.ts';
 import { RoleEnum, User } from './user.ts';
 
-const MANAGERS = { scopes: ['users:write'], roles: ['ADMIN'] } as const;
+const MANAGERS = { scopes: ['users:read', 'users:write'], roles: ['ADMIN'] } as const;
 const FAILURES = [
   InvalidInputError,
   UnauthenticatedError,
@@ -41,7 +41,7 @@ builder.mutationField('setUserRoles', (t) =>
   t.field({
     type: UserRolesSet,
     description:
-      'Replaces an account’s roles. Needs the role ADMIN and the scope `users:write`. ConflictError where no ' +
+      'Replaces an account’s roles. Needs the role ADMIN and the scopes `users:read` and `users:write`. ConflictError where no ' +
       'administrator would be left.',
     ...withAccess(MANAGERS),
     args: {
@@ -73,8 +73,8 @@ builder.mutationField('disableUser', (t) =>
   t.field({
     type: UserDisabled,
     description:
-      'Ends an account’s sessions and refuses it until `enableUser`. Needs the role ADMIN and the scope ' +
-      '`users:write`. ConflictError for the last administrator. Again is the same as once.',
+      'Ends an account’s sessions and refuses it until `enableUser`. Needs the role ADMIN and the scopes ' +
+      '`users:read` and `users:write`. ConflictError for the last administrator. Again is the same as once.',
     ...withAccess(MANAGERS),
     args: { input: t.arg({ type: DisableUserInput, required: true, description: 'Which one.' }) },
     errors: {
@@ -103,8 +103,8 @@ builder.mutationField('enableUser', (t) =>
   t.field({
     type: UserEnabled,
     description:
-      'Lets a disabled account in again; its sessions stay ended. Needs the role ADMIN and the scope ' +
-      '`users:write`. Again is the same as once.',
+      'Lets a disabled account in again; its sessions stay ended. Needs the role ADMIN and the scopes ' +
+      '`users:read` and `users:write`. Again is the same as once.',
     ...withAccess(MANAGERS),
     args: { input: t.arg({ type: EnableUserInput, required: true, description: 'Which one.' }) },
     errors: {

@@ -2575,6 +2575,7 @@ export const SessionScalarFieldEnum = {
   createdAt: 'createdAt',
   authenticatedAt: 'authenticatedAt',
   lastSeenAt: 'lastSeenAt',
+  refreshes: 'refreshes',
   expiresAt: 'expiresAt',
   endedAt: 'endedAt',
   endReason: 'endReason'
@@ -2656,6 +2657,8 @@ export const AuditEntryScalarFieldEnum = {
   actorId: 'actorId',
   sessionId: 'sessionId',
   ipAddress: 'ipAddress',
+  ipDigest: 'ipDigest',
+  ipSalt: 'ipSalt',
   subjectType: 'subjectType',
   subjectId: 'subjectId',
   details: 'details',

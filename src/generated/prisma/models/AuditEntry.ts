@@ -42,6 +42,8 @@ export type AuditEntryMinAggregateOutputType = {
   actorId: string | null
   sessionId: string | null
   ipAddress: string | null
+  ipDigest: runtime.Bytes | null
+  ipSalt: runtime.Bytes | null
   subjectType: string | null
   subjectId: string | null
   hash: runtime.Bytes | null
@@ -55,6 +57,8 @@ export type AuditEntryMaxAggregateOutputType = {
   actorId: string | null
   sessionId: string | null
   ipAddress: string | null
+  ipDigest: runtime.Bytes | null
+  ipSalt: runtime.Bytes | null
   subjectType: string | null
   subjectId: string | null
   hash: runtime.Bytes | null
@@ -68,6 +72,8 @@ export type AuditEntryCountAggregateOutputType = {
   actorId: number
   sessionId: number
   ipAddress: number
+  ipDigest: number
+  ipSalt: number
   subjectType: number
   subjectId: number
   details: number
@@ -92,6 +98,8 @@ export type AuditEntryMinAggregateInputType = {
   actorId?: true
   sessionId?: true
   ipAddress?: true
+  ipDigest?: true
+  ipSalt?: true
   subjectType?: true
   subjectId?: true
   hash?: true
@@ -105,6 +113,8 @@ export type AuditEntryMaxAggregateInputType = {
   actorId?: true
   sessionId?: true
   ipAddress?: true
+  ipDigest?: true
+  ipSalt?: true
   subjectType?: true
   subjectId?: true
   hash?: true
@@ -118,6 +128,8 @@ export type AuditEntryCountAggregateInputType = {
   actorId?: true
   sessionId?: true
   ipAddress?: true
+  ipDigest?: true
+  ipSalt?: true
   subjectType?: true
   subjectId?: true
   details?: true
@@ -219,6 +231,8 @@ export type AuditEntryGroupByOutputType = {
   actorId: string | null
   sessionId: string | null
   ipAddress: string | null
+  ipDigest: runtime.Bytes | null
+  ipSalt: runtime.Bytes | null
   subjectType: string
   subjectId: string | null
   details: runtime.JsonValue
@@ -256,6 +270,8 @@ export type AuditEntryWhereInput = {
   actorId?: Prisma.UuidNullableFilter<"AuditEntry"> | string | null
   sessionId?: Prisma.UuidNullableFilter<"AuditEntry"> | string | null
   ipAddress?: Prisma.StringNullableFilter<"AuditEntry"> | string | null
+  ipDigest?: Prisma.BytesNullableFilter<"AuditEntry"> | runtime.Bytes | null
+  ipSalt?: Prisma.BytesNullableFilter<"AuditEntry"> | runtime.Bytes | null
   subjectType?: Prisma.StringFilter<"AuditEntry"> | string
   subjectId?: Prisma.UuidNullableFilter<"AuditEntry"> | string | null
   details?: Prisma.JsonFilter<"AuditEntry">
@@ -270,6 +286,8 @@ export type AuditEntryOrderByWithRelationInput = {
   actorId?: Prisma.SortOrderInput | Prisma.SortOrder
   sessionId?: Prisma.SortOrderInput | Prisma.SortOrder
   ipAddress?: Prisma.SortOrderInput | Prisma.SortOrder
+  ipDigest?: Prisma.SortOrderInput | Prisma.SortOrder
+  ipSalt?: Prisma.SortOrderInput | Prisma.SortOrder
   subjectType?: Prisma.SortOrder
   subjectId?: Prisma.SortOrderInput | Prisma.SortOrder
   details?: Prisma.SortOrder
@@ -287,6 +305,8 @@ export type AuditEntryWhereUniqueInput = Prisma.AtLeast<{
   actorId?: Prisma.UuidNullableFilter<"AuditEntry"> | string | null
   sessionId?: Prisma.UuidNullableFilter<"AuditEntry"> | string | null
   ipAddress?: Prisma.StringNullableFilter<"AuditEntry"> | string | null
+  ipDigest?: Prisma.BytesNullableFilter<"AuditEntry"> | runtime.Bytes | null
+  ipSalt?: Prisma.BytesNullableFilter<"AuditEntry"> | runtime.Bytes | null
   subjectType?: Prisma.StringFilter<"AuditEntry"> | string
   subjectId?: Prisma.UuidNullableFilter<"AuditEntry"> | string | null
   details?: Prisma.JsonFilter<"AuditEntry">
@@ -301,6 +321,8 @@ export type AuditEntryOrderByWithAggregationInput = {
   actorId?: Prisma.SortOrderInput | Prisma.SortOrder
   sessionId?: Prisma.SortOrderInput | Prisma.SortOrder
   ipAddress?: Prisma.SortOrderInput | Prisma.SortOrder
+  ipDigest?: Prisma.SortOrderInput | Prisma.SortOrder
+  ipSalt?: Prisma.SortOrderInput | Prisma.SortOrder
   subjectType?: Prisma.SortOrder
   subjectId?: Prisma.SortOrderInput | Prisma.SortOrder
   details?: Prisma.SortOrder
@@ -323,6 +345,8 @@ export type AuditEntryScalarWhereWithAggregatesInput = {
   actorId?: Prisma.UuidNullableWithAggregatesFilter<"AuditEntry"> | string | null
   sessionId?: Prisma.UuidNullableWithAggregatesFilter<"AuditEntry"> | string | null
   ipAddress?: Prisma.StringNullableWithAggregatesFilter<"AuditEntry"> | string | null
+  ipDigest?: Prisma.BytesNullableWithAggregatesFilter<"AuditEntry"> | runtime.Bytes | null
+  ipSalt?: Prisma.BytesNullableWithAggregatesFilter<"AuditEntry"> | runtime.Bytes | null
   subjectType?: Prisma.StringWithAggregatesFilter<"AuditEntry"> | string
   subjectId?: Prisma.UuidNullableWithAggregatesFilter<"AuditEntry"> | string | null
   details?: Prisma.JsonWithAggregatesFilter<"AuditEntry">
@@ -337,6 +361,8 @@ export type AuditEntryCreateInput = {
   actorId?: string | null
   sessionId?: string | null
   ipAddress?: string | null
+  ipDigest?: runtime.Bytes | null
+  ipSalt?: runtime.Bytes | null
   subjectType: string
   subjectId?: string | null
   details: Prisma.JsonNullValueInput | runtime.InputJsonValue
@@ -351,6 +377,8 @@ export type AuditEntryUncheckedCreateInput = {
   actorId?: string | null
   sessionId?: string | null
   ipAddress?: string | null
+  ipDigest?: runtime.Bytes | null
+  ipSalt?: runtime.Bytes | null
   subjectType: string
   subjectId?: string | null
   details: Prisma.JsonNullValueInput | runtime.InputJsonValue
@@ -365,6 +393,8 @@ export type AuditEntryUpdateInput = {
   actorId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sessionId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   ipAddress?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  ipDigest?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  ipSalt?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
   subjectType?: Prisma.StringFieldUpdateOperationsInput | string
   subjectId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   details?: Prisma.JsonNullValueInput | runtime.InputJsonValue
@@ -379,6 +409,8 @@ export type AuditEntryUncheckedUpdateInput = {
   actorId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sessionId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   ipAddress?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  ipDigest?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  ipSalt?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
   subjectType?: Prisma.StringFieldUpdateOperationsInput | string
   subjectId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   details?: Prisma.JsonNullValueInput | runtime.InputJsonValue
@@ -393,6 +425,8 @@ export type AuditEntryCreateManyInput = {
   actorId?: string | null
   sessionId?: string | null
   ipAddress?: string | null
+  ipDigest?: runtime.Bytes | null
+  ipSalt?: runtime.Bytes | null
   subjectType: string
   subjectId?: string | null
   details: Prisma.JsonNullValueInput | runtime.InputJsonValue
@@ -407,6 +441,8 @@ export type AuditEntryUpdateManyMutationInput = {
   actorId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sessionId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   ipAddress?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  ipDigest?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  ipSalt?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
   subjectType?: Prisma.StringFieldUpdateOperationsInput | string
   subjectId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   details?: Prisma.JsonNullValueInput | runtime.InputJsonValue
@@ -421,6 +457,8 @@ export type AuditEntryUncheckedUpdateManyInput = {
   actorId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sessionId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   ipAddress?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  ipDigest?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
+  ipSalt?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
   subjectType?: Prisma.StringFieldUpdateOperationsInput | string
   subjectId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   details?: Prisma.JsonNullValueInput | runtime.InputJsonValue
@@ -435,6 +473,8 @@ export type AuditEntryCountOrderByAggregateInput = {
   actorId?: Prisma.SortOrder
   sessionId?: Prisma.SortOrder
   ipAddress?: Prisma.SortOrder
+  ipDigest?: Prisma.SortOrder
+  ipSalt?: Prisma.SortOrder
   subjectType?: Prisma.SortOrder
   subjectId?: Prisma.SortOrder
   details?: Prisma.SortOrder
@@ -453,6 +493,8 @@ export type AuditEntryMaxOrderByAggregateInput = {
   actorId?: Prisma.SortOrder
   sessionId?: Prisma.SortOrder
   ipAddress?: Prisma.SortOrder
+  ipDigest?: Prisma.SortOrder
+  ipSalt?: Prisma.SortOrder
   subjectType?: Prisma.SortOrder
   subjectId?: Prisma.SortOrder
   hash?: Prisma.SortOrder
@@ -466,6 +508,8 @@ export type AuditEntryMinOrderByAggregateInput = {
   actorId?: Prisma.SortOrder
   sessionId?: Prisma.SortOrder
   ipAddress?: Prisma.SortOrder
+  ipDigest?: Prisma.SortOrder
+  ipSalt?: Prisma.SortOrder
   subjectType?: Prisma.SortOrder
   subjectId?: Prisma.SortOrder
   hash?: Prisma.SortOrder
@@ -493,6 +537,8 @@ export type AuditEntrySelect<ExtArgs extends runtime.Types.Extensions.InternalAr
   actorId?: boolean
   sessionId?: boolean
   ipAddress?: boolean
+  ipDigest?: boolean
+  ipSalt?: boolean
   subjectType?: boolean
   subjectId?: boolean
   details?: boolean
@@ -507,6 +553,8 @@ export type AuditEntrySelectCreateManyAndReturn<ExtArgs extends runtime.Types.Ex
   actorId?: boolean
   sessionId?: boolean
   ipAddress?: boolean
+  ipDigest?: boolean
+  ipSalt?: boolean
   subjectType?: boolean
   subjectId?: boolean
   details?: boolean
@@ -521,6 +569,8 @@ export type AuditEntrySelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Ex
   actorId?: boolean
   sessionId?: boolean
   ipAddress?: boolean
+  ipDigest?: boolean
+  ipSalt?: boolean
   subjectType?: boolean
   subjectId?: boolean
   details?: boolean
@@ -535,13 +585,15 @@ export type AuditEntrySelectScalar = {
   actorId?: boolean
   sessionId?: boolean
   ipAddress?: boolean
+  ipDigest?: boolean
+  ipSalt?: boolean
   subjectType?: boolean
   subjectId?: boolean
   details?: boolean
   hash?: boolean
 }
 
-export type AuditEntryOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "position" | "at" | "action" | "actorId" | "sessionId" | "ipAddress" | "subjectType" | "subjectId" | "details" | "hash", ExtArgs["result"]["auditEntry"]>
+export type AuditEntryOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "position" | "at" | "action" | "actorId" | "sessionId" | "ipAddress" | "ipDigest" | "ipSalt" | "subjectType" | "subjectId" | "details" | "hash", ExtArgs["result"]["auditEntry"]>
 
 export type $AuditEntryPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "AuditEntry"
@@ -559,7 +611,15 @@ export type $AuditEntryPayload<ExtArgs extends runtime.Types.Extensions.Internal
      */
     actorId: string | null
     sessionId: string | null
+    /**
+     * Where; taken away when the actor's account is deleted, which the chain allows for.
+     */
     ipAddress: string | null
+    /**
+     * SHA-256 of the salt and the address: what the chain covers instead of the address itself.
+     */
+    ipDigest: runtime.Bytes | null
+    ipSalt: runtime.Bytes | null
     subjectType: string
     subjectId: string | null
     details: runtime.JsonValue
@@ -997,6 +1057,8 @@ export interface AuditEntryFieldRefs {
   readonly actorId: Prisma.FieldRef<"AuditEntry", 'String'>
   readonly sessionId: Prisma.FieldRef<"AuditEntry", 'String'>
   readonly ipAddress: Prisma.FieldRef<"AuditEntry", 'String'>
+  readonly ipDigest: Prisma.FieldRef<"AuditEntry", 'Bytes'>
+  readonly ipSalt: Prisma.FieldRef<"AuditEntry", 'Bytes'>
   readonly subjectType: Prisma.FieldRef<"AuditEntry", 'String'>
   readonly subjectId: Prisma.FieldRef<"AuditEntry", 'String'>
   readonly details: Prisma.FieldRef<"AuditEntry", 'Json'>

@@ -199,8 +199,6 @@ export type RefreshTokenWhereInput = {
   usedAt?: Prisma.DateTimeNullableFilter<"RefreshToken"> | Date | string | null
   successorSealed?: Prisma.BytesNullableFilter<"RefreshToken"> | runtime.Bytes | null
   session?: Prisma.XOR<Prisma.SessionScalarRelationFilter, Prisma.SessionWhereInput>
-  parent?: Prisma.XOR<Prisma.RefreshTokenNullableScalarRelationFilter, Prisma.RefreshTokenWhereInput> | null
-  child?: Prisma.XOR<Prisma.RefreshTokenNullableScalarRelationFilter, Prisma.RefreshTokenWhereInput> | null
 }
 
 export type RefreshTokenOrderByWithRelationInput = {
@@ -212,8 +210,6 @@ export type RefreshTokenOrderByWithRelationInput = {
   usedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   successorSealed?: Prisma.SortOrderInput | Prisma.SortOrder
   session?: Prisma.SessionOrderByWithRelationInput
-  parent?: Prisma.RefreshTokenOrderByWithRelationInput
-  child?: Prisma.RefreshTokenOrderByWithRelationInput
 }
 
 export type RefreshTokenWhereUniqueInput = Prisma.AtLeast<{
@@ -228,8 +224,6 @@ export type RefreshTokenWhereUniqueInput = Prisma.AtLeast<{
   usedAt?: Prisma.DateTimeNullableFilter<"RefreshToken"> | Date | string | null
   successorSealed?: Prisma.BytesNullableFilter<"RefreshToken"> | runtime.Bytes | null
   session?: Prisma.XOR<Prisma.SessionScalarRelationFilter, Prisma.SessionWhereInput>
-  parent?: Prisma.XOR<Prisma.RefreshTokenNullableScalarRelationFilter, Prisma.RefreshTokenWhereInput> | null
-  child?: Prisma.XOR<Prisma.RefreshTokenNullableScalarRelationFilter, Prisma.RefreshTokenWhereInput> | null
 }, "id" | "tokenHash" | "parentId">
 
 export type RefreshTokenOrderByWithAggregationInput = {
@@ -261,12 +255,11 @@ export type RefreshTokenScalarWhereWithAggregatesInput = {
 export type RefreshTokenCreateInput = {
   id: string
   tokenHash: runtime.Bytes
+  parentId?: string | null
   createdAt?: Date | string
   usedAt?: Date | string | null
   successorSealed?: runtime.Bytes | null
   session: Prisma.SessionCreateNestedOneWithoutRefreshTokensInput
-  parent?: Prisma.RefreshTokenCreateNestedOneWithoutChildInput
-  child?: Prisma.RefreshTokenCreateNestedOneWithoutParentInput
 }
 
 export type RefreshTokenUncheckedCreateInput = {
@@ -277,18 +270,16 @@ export type RefreshTokenUncheckedCreateInput = {
   createdAt?: Date | string
   usedAt?: Date | string | null
   successorSealed?: runtime.Bytes | null
-  child?: Prisma.RefreshTokenUncheckedCreateNestedOneWithoutParentInput
 }
 
 export type RefreshTokenUpdateInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   tokenHash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
+  parentId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   usedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   successorSealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
   session?: Prisma.SessionUpdateOneRequiredWithoutRefreshTokensNestedInput
-  parent?: Prisma.RefreshTokenUpdateOneWithoutChildNestedInput
-  child?: Prisma.RefreshTokenUpdateOneWithoutParentNestedInput
 }
 
 export type RefreshTokenUncheckedUpdateInput = {
@@ -299,7 +290,6 @@ export type RefreshTokenUncheckedUpdateInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   usedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   successorSealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
-  child?: Prisma.RefreshTokenUncheckedUpdateOneWithoutParentNestedInput
 }
 
 export type RefreshTokenCreateManyInput = {
@@ -315,6 +305,7 @@ export type RefreshTokenCreateManyInput = {
 export type RefreshTokenUpdateManyMutationInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   tokenHash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
+  parentId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   usedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   successorSealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
@@ -338,11 +329,6 @@ export type RefreshTokenListRelationFilter = {
 
 export type RefreshTokenOrderByRelationAggregateInput = {
   _count?: Prisma.SortOrder
-}
-
-export type RefreshTokenNullableScalarRelationFilter = {
-  is?: Prisma.RefreshTokenWhereInput | null
-  isNot?: Prisma.RefreshTokenWhereInput | null
 }
 
 export type RefreshTokenCountOrderByAggregateInput = {
@@ -417,62 +403,13 @@ export type RefreshTokenUncheckedUpdateManyWithoutSessionNestedInput = {
   deleteMany?: Prisma.RefreshTokenScalarWhereInput | Prisma.RefreshTokenScalarWhereInput[]
 }
 
-export type RefreshTokenCreateNestedOneWithoutChildInput = {
-  create?: Prisma.XOR<Prisma.RefreshTokenCreateWithoutChildInput, Prisma.RefreshTokenUncheckedCreateWithoutChildInput>
-  connectOrCreate?: Prisma.RefreshTokenCreateOrConnectWithoutChildInput
-  connect?: Prisma.RefreshTokenWhereUniqueInput
-}
-
-export type RefreshTokenCreateNestedOneWithoutParentInput = {
-  create?: Prisma.XOR<Prisma.RefreshTokenCreateWithoutParentInput, Prisma.RefreshTokenUncheckedCreateWithoutParentInput>
-  connectOrCreate?: Prisma.RefreshTokenCreateOrConnectWithoutParentInput
-  connect?: Prisma.RefreshTokenWhereUniqueInput
-}
-
-export type RefreshTokenUncheckedCreateNestedOneWithoutParentInput = {
-  create?: Prisma.XOR<Prisma.RefreshTokenCreateWithoutParentInput, Prisma.RefreshTokenUncheckedCreateWithoutParentInput>
-  connectOrCreate?: Prisma.RefreshTokenCreateOrConnectWithoutParentInput
-  connect?: Prisma.RefreshTokenWhereUniqueInput
-}
-
-export type RefreshTokenUpdateOneWithoutChildNestedInput = {
-  create?: Prisma.XOR<Prisma.RefreshTokenCreateWithoutChildInput, Prisma.RefreshTokenUncheckedCreateWithoutChildInput>
-  connectOrCreate?: Prisma.RefreshTokenCreateOrConnectWithoutChildInput
-  upsert?: Prisma.RefreshTokenUpsertWithoutChildInput
-  disconnect?: Prisma.RefreshTokenWhereInput | boolean
-  delete?: Prisma.RefreshTokenWhereInput | boolean
-  connect?: Prisma.RefreshTokenWhereUniqueInput
-  update?: Prisma.XOR<Prisma.XOR<Prisma.RefreshTokenUpdateToOneWithWhereWithoutChildInput, Prisma.RefreshTokenUpdateWithoutChildInput>, Prisma.RefreshTokenUncheckedUpdateWithoutChildInput>
-}
-
-export type RefreshTokenUpdateOneWithoutParentNestedInput = {
-  create?: Prisma.XOR<Prisma.RefreshTokenCreateWithoutParentInput, Prisma.RefreshTokenUncheckedCreateWithoutParentInput>
-  connectOrCreate?: Prisma.RefreshTokenCreateOrConnectWithoutParentInput
-  upsert?: Prisma.RefreshTokenUpsertWithoutParentInput
-  disconnect?: Prisma.RefreshTokenWhereInput | boolean
-  delete?: Prisma.RefreshTokenWhereInput | boolean
-  connect?: Prisma.RefreshTokenWhereUniqueInput
-  update?: Prisma.XOR<Prisma.XOR<Prisma.RefreshTokenUpdateToOneWithWhereWithoutParentInput, Prisma.RefreshTokenUpdateWithoutParentInput>, Prisma.RefreshTokenUncheckedUpdateWithoutParentInput>
-}
-
-export type RefreshTokenUncheckedUpdateOneWithoutParentNestedInput = {
-  create?: Prisma.XOR<Prisma.RefreshTokenCreateWithoutParentInput, Prisma.RefreshTokenUncheckedCreateWithoutParentInput>
-  connectOrCreate?: Prisma.RefreshTokenCreateOrConnectWithoutParentInput
-  upsert?: Prisma.RefreshTokenUpsertWithoutParentInput
-  disconnect?: Prisma.RefreshTokenWhereInput | boolean
-  delete?: Prisma.RefreshTokenWhereInput | boolean
-  connect?: Prisma.RefreshTokenWhereUniqueInput
-  update?: Prisma.XOR<Prisma.XOR<Prisma.RefreshTokenUpdateToOneWithWhereWithoutParentInput, Prisma.RefreshTokenUpdateWithoutParentInput>, Prisma.RefreshTokenUncheckedUpdateWithoutParentInput>
-}
-
 export type RefreshTokenCreateWithoutSessionInput = {
   id: string
   tokenHash: runtime.Bytes
+  parentId?: string | null
   createdAt?: Date | string
   usedAt?: Date | string | null
   successorSealed?: runtime.Bytes | null
-  parent?: Prisma.RefreshTokenCreateNestedOneWithoutChildInput
-  child?: Prisma.RefreshTokenCreateNestedOneWithoutParentInput
 }
 
 export type RefreshTokenUncheckedCreateWithoutSessionInput = {
@@ -482,7 +419,6 @@ export type RefreshTokenUncheckedCreateWithoutSessionInput = {
   createdAt?: Date | string
   usedAt?: Date | string | null
   successorSealed?: runtime.Bytes | null
-  child?: Prisma.RefreshTokenUncheckedCreateNestedOneWithoutParentInput
 }
 
 export type RefreshTokenCreateOrConnectWithoutSessionInput = {
@@ -524,118 +460,6 @@ export type RefreshTokenScalarWhereInput = {
   successorSealed?: Prisma.BytesNullableFilter<"RefreshToken"> | runtime.Bytes | null
 }
 
-export type RefreshTokenCreateWithoutChildInput = {
-  id: string
-  tokenHash: runtime.Bytes
-  createdAt?: Date | string
-  usedAt?: Date | string | null
-  successorSealed?: runtime.Bytes | null
-  session: Prisma.SessionCreateNestedOneWithoutRefreshTokensInput
-  parent?: Prisma.RefreshTokenCreateNestedOneWithoutChildInput
-}
-
-export type RefreshTokenUncheckedCreateWithoutChildInput = {
-  id: string
-  sessionId: string
-  tokenHash: runtime.Bytes
-  parentId?: string | null
-  createdAt?: Date | string
-  usedAt?: Date | string | null
-  successorSealed?: runtime.Bytes | null
-}
-
-export type RefreshTokenCreateOrConnectWithoutChildInput = {
-  where: Prisma.RefreshTokenWhereUniqueInput
-  create: Prisma.XOR<Prisma.RefreshTokenCreateWithoutChildInput, Prisma.RefreshTokenUncheckedCreateWithoutChildInput>
-}
-
-export type RefreshTokenCreateWithoutParentInput = {
-  id: string
-  tokenHash: runtime.Bytes
-  createdAt?: Date | string
-  usedAt?: Date | string | null
-  successorSealed?: runtime.Bytes | null
-  session: Prisma.SessionCreateNestedOneWithoutRefreshTokensInput
-  child?: Prisma.RefreshTokenCreateNestedOneWithoutParentInput
-}
-
-export type RefreshTokenUncheckedCreateWithoutParentInput = {
-  id: string
-  sessionId: string
-  tokenHash: runtime.Bytes
-  createdAt?: Date | string
-  usedAt?: Date | string | null
-  successorSealed?: runtime.Bytes | null
-  child?: Prisma.RefreshTokenUncheckedCreateNestedOneWithoutParentInput
-}
-
-export type RefreshTokenCreateOrConnectWithoutParentInput = {
-  where: Prisma.RefreshTokenWhereUniqueInput
-  create: Prisma.XOR<Prisma.RefreshTokenCreateWithoutParentInput, Prisma.RefreshTokenUncheckedCreateWithoutParentInput>
-}
-
-export type RefreshTokenUpsertWithoutChildInput = {
-  update: Prisma.XOR<Prisma.RefreshTokenUpdateWithoutChildInput, Prisma.RefreshTokenUncheckedUpdateWithoutChildInput>
-  create: Prisma.XOR<Prisma.RefreshTokenCreateWithoutChildInput, Prisma.RefreshTokenUncheckedCreateWithoutChildInput>
-  where?: Prisma.RefreshTokenWhereInput
-}
-
-export type RefreshTokenUpdateToOneWithWhereWithoutChildInput = {
-  where?: Prisma.RefreshTokenWhereInput
-  data: Prisma.XOR<Prisma.RefreshTokenUpdateWithoutChildInput, Prisma.RefreshTokenUncheckedUpdateWithoutChildInput>
-}
-
-export type RefreshTokenUpdateWithoutChildInput = {
-  id?: Prisma.StringFieldUpdateOperationsInput | string
-  tokenHash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
-  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-  usedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
-  successorSealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
-  session?: Prisma.SessionUpdateOneRequiredWithoutRefreshTokensNestedInput
-  parent?: Prisma.RefreshTokenUpdateOneWithoutChildNestedInput
-}
-
-export type RefreshTokenUncheckedUpdateWithoutChildInput = {
-  id?: Prisma.StringFieldUpdateOperationsInput | string
-  sessionId?: Prisma.StringFieldUpdateOperationsInput | string
-  tokenHash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
-  parentId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
-  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-  usedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
-  successorSealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
-}
-
-export type RefreshTokenUpsertWithoutParentInput = {
-  update: Prisma.XOR<Prisma.RefreshTokenUpdateWithoutParentInput, Prisma.RefreshTokenUncheckedUpdateWithoutParentInput>
-  create: Prisma.XOR<Prisma.RefreshTokenCreateWithoutParentInput, Prisma.RefreshTokenUncheckedCreateWithoutParentInput>
-  where?: Prisma.RefreshTokenWhereInput
-}
-
-export type RefreshTokenUpdateToOneWithWhereWithoutParentInput = {
-  where?: Prisma.RefreshTokenWhereInput
-  data: Prisma.XOR<Prisma.RefreshTokenUpdateWithoutParentInput, Prisma.RefreshTokenUncheckedUpdateWithoutParentInput>
-}
-
-export type RefreshTokenUpdateWithoutParentInput = {
-  id?: Prisma.StringFieldUpdateOperationsInput | string
-  tokenHash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
-  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-  usedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
-  successorSealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
-  session?: Prisma.SessionUpdateOneRequiredWithoutRefreshTokensNestedInput
-  child?: Prisma.RefreshTokenUpdateOneWithoutParentNestedInput
-}
-
-export type RefreshTokenUncheckedUpdateWithoutParentInput = {
-  id?: Prisma.StringFieldUpdateOperationsInput | string
-  sessionId?: Prisma.StringFieldUpdateOperationsInput | string
-  tokenHash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
-  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-  usedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
-  successorSealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
-  child?: Prisma.RefreshTokenUncheckedUpdateOneWithoutParentNestedInput
-}
-
 export type RefreshTokenCreateManySessionInput = {
   id: string
   tokenHash: runtime.Bytes
@@ -648,11 +472,10 @@ export type RefreshTokenCreateManySessionInput = {
 export type RefreshTokenUpdateWithoutSessionInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   tokenHash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
+  parentId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   usedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   successorSealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
-  parent?: Prisma.RefreshTokenUpdateOneWithoutChildNestedInput
-  child?: Prisma.RefreshTokenUpdateOneWithoutParentNestedInput
 }
 
 export type RefreshTokenUncheckedUpdateWithoutSessionInput = {
@@ -662,7 +485,6 @@ export type RefreshTokenUncheckedUpdateWithoutSessionInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   usedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   successorSealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
-  child?: Prisma.RefreshTokenUncheckedUpdateOneWithoutParentNestedInput
 }
 
 export type RefreshTokenUncheckedUpdateManyWithoutSessionInput = {
@@ -685,8 +507,6 @@ export type RefreshTokenSelect<ExtArgs extends runtime.Types.Extensions.Internal
   usedAt?: boolean
   successorSealed?: boolean
   session?: boolean | Prisma.SessionDefaultArgs<ExtArgs>
-  parent?: boolean | Prisma.RefreshToken$parentArgs<ExtArgs>
-  child?: boolean | Prisma.RefreshToken$childArgs<ExtArgs>
 }, ExtArgs["result"]["refreshToken"]>
 
 export type RefreshTokenSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -698,7 +518,6 @@ export type RefreshTokenSelectCreateManyAndReturn<ExtArgs extends runtime.Types.
   usedAt?: boolean
   successorSealed?: boolean
   session?: boolean | Prisma.SessionDefaultArgs<ExtArgs>
-  parent?: boolean | Prisma.RefreshToken$parentArgs<ExtArgs>
 }, ExtArgs["result"]["refreshToken"]>
 
 export type RefreshTokenSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -710,7 +529,6 @@ export type RefreshTokenSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.
   usedAt?: boolean
   successorSealed?: boolean
   session?: boolean | Prisma.SessionDefaultArgs<ExtArgs>
-  parent?: boolean | Prisma.RefreshToken$parentArgs<ExtArgs>
 }, ExtArgs["result"]["refreshToken"]>
 
 export type RefreshTokenSelectScalar = {
@@ -726,24 +544,18 @@ export type RefreshTokenSelectScalar = {
 export type RefreshTokenOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "sessionId" | "tokenHash" | "parentId" | "createdAt" | "usedAt" | "successorSealed", ExtArgs["result"]["refreshToken"]>
 export type RefreshTokenInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   session?: boolean | Prisma.SessionDefaultArgs<ExtArgs>
-  parent?: boolean | Prisma.RefreshToken$parentArgs<ExtArgs>
-  child?: boolean | Prisma.RefreshToken$childArgs<ExtArgs>
 }
 export type RefreshTokenIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   session?: boolean | Prisma.SessionDefaultArgs<ExtArgs>
-  parent?: boolean | Prisma.RefreshToken$parentArgs<ExtArgs>
 }
 export type RefreshTokenIncludeUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   session?: boolean | Prisma.SessionDefaultArgs<ExtArgs>
-  parent?: boolean | Prisma.RefreshToken$parentArgs<ExtArgs>
 }
 
 export type $RefreshTokenPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "RefreshToken"
   objects: {
     session: Prisma.$SessionPayload<ExtArgs>
-    parent: Prisma.$RefreshTokenPayload<ExtArgs> | null
-    child: Prisma.$RefreshTokenPayload<ExtArgs> | null
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
@@ -1157,8 +969,6 @@ readonly fields: RefreshTokenFieldRefs;
 export interface Prisma__RefreshTokenClient<T, Null = never, ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs, GlobalOmitOptions = {}> extends Prisma.PrismaPromise<T> {
   readonly [Symbol.toStringTag]: "PrismaPromise"
   session<T extends Prisma.SessionDefaultArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.SessionDefaultArgs<ExtArgs>>): Prisma.Prisma__SessionClient<runtime.Types.Result.GetResult<Prisma.$SessionPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | Null, Null, ExtArgs, GlobalOmitOptions>
-  parent<T extends Prisma.RefreshToken$parentArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.RefreshToken$parentArgs<ExtArgs>>): Prisma.Prisma__RefreshTokenClient<runtime.Types.Result.GetResult<Prisma.$RefreshTokenPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
-  child<T extends Prisma.RefreshToken$childArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.RefreshToken$childArgs<ExtArgs>>): Prisma.Prisma__RefreshTokenClient<runtime.Types.Result.GetResult<Prisma.$RefreshTokenPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -1602,44 +1412,6 @@ export type RefreshTokenDeleteManyArgs<ExtArgs extends runtime.Types.Extensions.
    * Limit how many RefreshTokens to delete.
    */
   limit?: number
-}
-
-/**
- * RefreshToken.parent
- */
-export type RefreshToken$parentArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
-  /**
-   * Select specific fields to fetch from the RefreshToken
-   */
-  select?: Prisma.RefreshTokenSelect<ExtArgs> | null
-  /**
-   * Omit specific fields from the RefreshToken
-   */
-  omit?: Prisma.RefreshTokenOmit<ExtArgs> | null
-  /**
-   * Choose, which related nodes to fetch as well
-   */
-  include?: Prisma.RefreshTokenInclude<ExtArgs> | null
-  where?: Prisma.RefreshTokenWhereInput
-}
-
-/**
- * RefreshToken.child
- */
-export type RefreshToken$childArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
-  /**
-   * Select specific fields to fetch from the RefreshToken
-   */
-  select?: Prisma.RefreshTokenSelect<ExtArgs> | null
-  /**
-   * Omit specific fields from the RefreshToken
-   */
-  omit?: Prisma.RefreshTokenOmit<ExtArgs> | null
-  /**
-   * Choose, which related nodes to fetch as well
-   */
-  include?: Prisma.RefreshTokenInclude<ExtArgs> | null
-  where?: Prisma.RefreshTokenWhereInput
 }
 
 /**

@@ -20,8 +20,18 @@ export type SessionModel = runtime.Types.Result.DefaultSelection<Prisma.$Session
 
 export type AggregateSession = {
   _count: SessionCountAggregateOutputType | null
+  _avg: SessionAvgAggregateOutputType | null
+  _sum: SessionSumAggregateOutputType | null
   _min: SessionMinAggregateOutputType | null
   _max: SessionMaxAggregateOutputType | null
+}
+
+export type SessionAvgAggregateOutputType = {
+  refreshes: number | null
+}
+
+export type SessionSumAggregateOutputType = {
+  refreshes: number | null
 }
 
 export type SessionMinAggregateOutputType = {
@@ -35,6 +45,7 @@ export type SessionMinAggregateOutputType = {
   createdAt: Date | null
   authenticatedAt: Date | null
   lastSeenAt: Date | null
+  refreshes: number | null
   expiresAt: Date | null
   endedAt: Date | null
   endReason: $Enums.SessionEnd | null
@@ -51,6 +62,7 @@ export type SessionMaxAggregateOutputType = {
   createdAt: Date | null
   authenticatedAt: Date | null
   lastSeenAt: Date | null
+  refreshes: number | null
   expiresAt: Date | null
   endedAt: Date | null
   endReason: $Enums.SessionEnd | null
@@ -67,12 +79,21 @@ export type SessionCountAggregateOutputType = {
   createdAt: number
   authenticatedAt: number
   lastSeenAt: number
+  refreshes: number
   expiresAt: number
   endedAt: number
   endReason: number
   _all: number
 }
 
+
+export type SessionAvgAggregateInputType = {
+  refreshes?: true
+}
+
+export type SessionSumAggregateInputType = {
+  refreshes?: true
+}
 
 export type SessionMinAggregateInputType = {
   id?: true
@@ -85,6 +106,7 @@ export type SessionMinAggregateInputType = {
   createdAt?: true
   authenticatedAt?: true
   lastSeenAt?: true
+  refreshes?: true
   expiresAt?: true
   endedAt?: true
   endReason?: true
@@ -101,6 +123,7 @@ export type SessionMaxAggregateInputType = {
   createdAt?: true
   authenticatedAt?: true
   lastSeenAt?: true
+  refreshes?: true
   expiresAt?: true
   endedAt?: true
   endReason?: true
@@ -117,6 +140,7 @@ export type SessionCountAggregateInputType = {
   createdAt?: true
   authenticatedAt?: true
   lastSeenAt?: true
+  refreshes?: true
   expiresAt?: true
   endedAt?: true
   endReason?: true
@@ -161,6 +185,18 @@ export type SessionAggregateArgs<ExtArgs extends runtime.Types.Extensions.Intern
   /**
    * {@link https://www.prisma.io/docs/concepts/components/prisma-client/aggregations Aggregation Docs}
    * 
+   * Select which fields to average
+  **/
+  _avg?: SessionAvgAggregateInputType
+  /**
+   * {@link https://www.prisma.io/docs/concepts/components/prisma-client/aggregations Aggregation Docs}
+   * 
+   * Select which fields to sum
+  **/
+  _sum?: SessionSumAggregateInputType
+  /**
+   * {@link https://www.prisma.io/docs/concepts/components/prisma-client/aggregations Aggregation Docs}
+   * 
    * Select which fields to find the minimum value
   **/
   _min?: SessionMinAggregateInputType
@@ -191,6 +227,8 @@ export type SessionGroupByArgs<ExtArgs extends runtime.Types.Extensions.Internal
   take?: number
   skip?: number
   _count?: SessionCountAggregateInputType | true
+  _avg?: SessionAvgAggregateInputType
+  _sum?: SessionSumAggregateInputType
   _min?: SessionMinAggregateInputType
   _max?: SessionMaxAggregateInputType
 }
@@ -206,10 +244,13 @@ export type SessionGroupByOutputType = {
   createdAt: Date
   authenticatedAt: Date
   lastSeenAt: Date
+  refreshes: number
   expiresAt: Date
   endedAt: Date | null
   endReason: $Enums.SessionEnd | null
   _count: SessionCountAggregateOutputType | null
+  _avg: SessionAvgAggregateOutputType | null
+  _sum: SessionSumAggregateOutputType | null
   _min: SessionMinAggregateOutputType | null
   _max: SessionMaxAggregateOutputType | null
 }
@@ -243,6 +284,7 @@ export type SessionWhereInput = {
   createdAt?: Prisma.DateTimeFilter<"Session"> | Date | string
   authenticatedAt?: Prisma.DateTimeFilter<"Session"> | Date | string
   lastSeenAt?: Prisma.DateTimeFilter<"Session"> | Date | string
+  refreshes?: Prisma.IntFilter<"Session"> | number
   expiresAt?: Prisma.DateTimeFilter<"Session"> | Date | string
   endedAt?: Prisma.DateTimeNullableFilter<"Session"> | Date | string | null
   endReason?: Prisma.EnumSessionEndNullableFilter<"Session"> | $Enums.SessionEnd | null
@@ -261,6 +303,7 @@ export type SessionOrderByWithRelationInput = {
   createdAt?: Prisma.SortOrder
   authenticatedAt?: Prisma.SortOrder
   lastSeenAt?: Prisma.SortOrder
+  refreshes?: Prisma.SortOrder
   expiresAt?: Prisma.SortOrder
   endedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   endReason?: Prisma.SortOrderInput | Prisma.SortOrder
@@ -282,6 +325,7 @@ export type SessionWhereUniqueInput = Prisma.AtLeast<{
   createdAt?: Prisma.DateTimeFilter<"Session"> | Date | string
   authenticatedAt?: Prisma.DateTimeFilter<"Session"> | Date | string
   lastSeenAt?: Prisma.DateTimeFilter<"Session"> | Date | string
+  refreshes?: Prisma.IntFilter<"Session"> | number
   expiresAt?: Prisma.DateTimeFilter<"Session"> | Date | string
   endedAt?: Prisma.DateTimeNullableFilter<"Session"> | Date | string | null
   endReason?: Prisma.EnumSessionEndNullableFilter<"Session"> | $Enums.SessionEnd | null
@@ -300,12 +344,15 @@ export type SessionOrderByWithAggregationInput = {
   createdAt?: Prisma.SortOrder
   authenticatedAt?: Prisma.SortOrder
   lastSeenAt?: Prisma.SortOrder
+  refreshes?: Prisma.SortOrder
   expiresAt?: Prisma.SortOrder
   endedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   endReason?: Prisma.SortOrderInput | Prisma.SortOrder
   _count?: Prisma.SessionCountOrderByAggregateInput
+  _avg?: Prisma.SessionAvgOrderByAggregateInput
   _max?: Prisma.SessionMaxOrderByAggregateInput
   _min?: Prisma.SessionMinOrderByAggregateInput
+  _sum?: Prisma.SessionSumOrderByAggregateInput
 }
 
 export type SessionScalarWhereWithAggregatesInput = {
@@ -322,6 +369,7 @@ export type SessionScalarWhereWithAggregatesInput = {
   createdAt?: Prisma.DateTimeWithAggregatesFilter<"Session"> | Date | string
   authenticatedAt?: Prisma.DateTimeWithAggregatesFilter<"Session"> | Date | string
   lastSeenAt?: Prisma.DateTimeWithAggregatesFilter<"Session"> | Date | string
+  refreshes?: Prisma.IntWithAggregatesFilter<"Session"> | number
   expiresAt?: Prisma.DateTimeWithAggregatesFilter<"Session"> | Date | string
   endedAt?: Prisma.DateTimeNullableWithAggregatesFilter<"Session"> | Date | string | null
   endReason?: Prisma.EnumSessionEndNullableWithAggregatesFilter<"Session"> | $Enums.SessionEnd | null
@@ -337,6 +385,7 @@ export type SessionCreateInput = {
   createdAt?: Date | string
   authenticatedAt?: Date | string
   lastSeenAt?: Date | string
+  refreshes?: number
   expiresAt: Date | string
   endedAt?: Date | string | null
   endReason?: $Enums.SessionEnd | null
@@ -355,6 +404,7 @@ export type SessionUncheckedCreateInput = {
   createdAt?: Date | string
   authenticatedAt?: Date | string
   lastSeenAt?: Date | string
+  refreshes?: number
   expiresAt: Date | string
   endedAt?: Date | string | null
   endReason?: $Enums.SessionEnd | null
@@ -371,6 +421,7 @@ export type SessionUpdateInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   authenticatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   lastSeenAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  refreshes?: Prisma.IntFieldUpdateOperationsInput | number
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   endReason?: Prisma.NullableEnumSessionEndFieldUpdateOperationsInput | $Enums.SessionEnd | null
@@ -389,6 +440,7 @@ export type SessionUncheckedUpdateInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   authenticatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   lastSeenAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  refreshes?: Prisma.IntFieldUpdateOperationsInput | number
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   endReason?: Prisma.NullableEnumSessionEndFieldUpdateOperationsInput | $Enums.SessionEnd | null
@@ -406,6 +458,7 @@ export type SessionCreateManyInput = {
   createdAt?: Date | string
   authenticatedAt?: Date | string
   lastSeenAt?: Date | string
+  refreshes?: number
   expiresAt: Date | string
   endedAt?: Date | string | null
   endReason?: $Enums.SessionEnd | null
@@ -421,6 +474,7 @@ export type SessionUpdateManyMutationInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   authenticatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   lastSeenAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  refreshes?: Prisma.IntFieldUpdateOperationsInput | number
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   endReason?: Prisma.NullableEnumSessionEndFieldUpdateOperationsInput | $Enums.SessionEnd | null
@@ -437,6 +491,7 @@ export type SessionUncheckedUpdateManyInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   authenticatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   lastSeenAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  refreshes?: Prisma.IntFieldUpdateOperationsInput | number
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   endReason?: Prisma.NullableEnumSessionEndFieldUpdateOperationsInput | $Enums.SessionEnd | null
@@ -463,9 +518,14 @@ export type SessionCountOrderByAggregateInput = {
   createdAt?: Prisma.SortOrder
   authenticatedAt?: Prisma.SortOrder
   lastSeenAt?: Prisma.SortOrder
+  refreshes?: Prisma.SortOrder
   expiresAt?: Prisma.SortOrder
   endedAt?: Prisma.SortOrder
   endReason?: Prisma.SortOrder
+}
+
+export type SessionAvgOrderByAggregateInput = {
+  refreshes?: Prisma.SortOrder
 }
 
 export type SessionMaxOrderByAggregateInput = {
@@ -479,6 +539,7 @@ export type SessionMaxOrderByAggregateInput = {
   createdAt?: Prisma.SortOrder
   authenticatedAt?: Prisma.SortOrder
   lastSeenAt?: Prisma.SortOrder
+  refreshes?: Prisma.SortOrder
   expiresAt?: Prisma.SortOrder
   endedAt?: Prisma.SortOrder
   endReason?: Prisma.SortOrder
@@ -495,9 +556,14 @@ export type SessionMinOrderByAggregateInput = {
   createdAt?: Prisma.SortOrder
   authenticatedAt?: Prisma.SortOrder
   lastSeenAt?: Prisma.SortOrder
+  refreshes?: Prisma.SortOrder
   expiresAt?: Prisma.SortOrder
   endedAt?: Prisma.SortOrder
   endReason?: Prisma.SortOrder
+}
+
+export type SessionSumOrderByAggregateInput = {
+  refreshes?: Prisma.SortOrder
 }
 
 export type SessionScalarRelationFilter = {
@@ -583,6 +649,7 @@ export type SessionCreateWithoutUserInput = {
   createdAt?: Date | string
   authenticatedAt?: Date | string
   lastSeenAt?: Date | string
+  refreshes?: number
   expiresAt: Date | string
   endedAt?: Date | string | null
   endReason?: $Enums.SessionEnd | null
@@ -599,6 +666,7 @@ export type SessionUncheckedCreateWithoutUserInput = {
   createdAt?: Date | string
   authenticatedAt?: Date | string
   lastSeenAt?: Date | string
+  refreshes?: number
   expiresAt: Date | string
   endedAt?: Date | string | null
   endReason?: $Enums.SessionEnd | null
@@ -645,6 +713,7 @@ export type SessionScalarWhereInput = {
   createdAt?: Prisma.DateTimeFilter<"Session"> | Date | string
   authenticatedAt?: Prisma.DateTimeFilter<"Session"> | Date | string
   lastSeenAt?: Prisma.DateTimeFilter<"Session"> | Date | string
+  refreshes?: Prisma.IntFilter<"Session"> | number
   expiresAt?: Prisma.DateTimeFilter<"Session"> | Date | string
   endedAt?: Prisma.DateTimeNullableFilter<"Session"> | Date | string | null
   endReason?: Prisma.EnumSessionEndNullableFilter<"Session"> | $Enums.SessionEnd | null
@@ -660,6 +729,7 @@ export type SessionCreateWithoutRefreshTokensInput = {
   createdAt?: Date | string
   authenticatedAt?: Date | string
   lastSeenAt?: Date | string
+  refreshes?: number
   expiresAt: Date | string
   endedAt?: Date | string | null
   endReason?: $Enums.SessionEnd | null
@@ -677,6 +747,7 @@ export type SessionUncheckedCreateWithoutRefreshTokensInput = {
   createdAt?: Date | string
   authenticatedAt?: Date | string
   lastSeenAt?: Date | string
+  refreshes?: number
   expiresAt: Date | string
   endedAt?: Date | string | null
   endReason?: $Enums.SessionEnd | null
@@ -708,6 +779,7 @@ export type SessionUpdateWithoutRefreshTokensInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   authenticatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   lastSeenAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  refreshes?: Prisma.IntFieldUpdateOperationsInput | number
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   endReason?: Prisma.NullableEnumSessionEndFieldUpdateOperationsInput | $Enums.SessionEnd | null
@@ -725,6 +797,7 @@ export type SessionUncheckedUpdateWithoutRefreshTokensInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   authenticatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   lastSeenAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  refreshes?: Prisma.IntFieldUpdateOperationsInput | number
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   endReason?: Prisma.NullableEnumSessionEndFieldUpdateOperationsInput | $Enums.SessionEnd | null
@@ -740,6 +813,7 @@ export type SessionCreateManyUserInput = {
   createdAt?: Date | string
   authenticatedAt?: Date | string
   lastSeenAt?: Date | string
+  refreshes?: number
   expiresAt: Date | string
   endedAt?: Date | string | null
   endReason?: $Enums.SessionEnd | null
@@ -755,6 +829,7 @@ export type SessionUpdateWithoutUserInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   authenticatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   lastSeenAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  refreshes?: Prisma.IntFieldUpdateOperationsInput | number
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   endReason?: Prisma.NullableEnumSessionEndFieldUpdateOperationsInput | $Enums.SessionEnd | null
@@ -771,6 +846,7 @@ export type SessionUncheckedUpdateWithoutUserInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   authenticatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   lastSeenAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  refreshes?: Prisma.IntFieldUpdateOperationsInput | number
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   endReason?: Prisma.NullableEnumSessionEndFieldUpdateOperationsInput | $Enums.SessionEnd | null
@@ -787,6 +863,7 @@ export type SessionUncheckedUpdateManyWithoutUserInput = {
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   authenticatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   lastSeenAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  refreshes?: Prisma.IntFieldUpdateOperationsInput | number
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   endedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   endReason?: Prisma.NullableEnumSessionEndFieldUpdateOperationsInput | $Enums.SessionEnd | null
@@ -834,6 +911,7 @@ export type SessionSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs 
   createdAt?: boolean
   authenticatedAt?: boolean
   lastSeenAt?: boolean
+  refreshes?: boolean
   expiresAt?: boolean
   endedAt?: boolean
   endReason?: boolean
@@ -853,6 +931,7 @@ export type SessionSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Exten
   createdAt?: boolean
   authenticatedAt?: boolean
   lastSeenAt?: boolean
+  refreshes?: boolean
   expiresAt?: boolean
   endedAt?: boolean
   endReason?: boolean
@@ -870,6 +949,7 @@ export type SessionSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Exten
   createdAt?: boolean
   authenticatedAt?: boolean
   lastSeenAt?: boolean
+  refreshes?: boolean
   expiresAt?: boolean
   endedAt?: boolean
   endReason?: boolean
@@ -887,12 +967,13 @@ export type SessionSelectScalar = {
   createdAt?: boolean
   authenticatedAt?: boolean
   lastSeenAt?: boolean
+  refreshes?: boolean
   expiresAt?: boolean
   endedAt?: boolean
   endReason?: boolean
 }
 
-export type SessionOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "userId" | "transport" | "secretHash" | "device" | "ipAddress" | "network" | "createdAt" | "authenticatedAt" | "lastSeenAt" | "expiresAt" | "endedAt" | "endReason", ExtArgs["result"]["session"]>
+export type SessionOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "userId" | "transport" | "secretHash" | "device" | "ipAddress" | "network" | "createdAt" | "authenticatedAt" | "lastSeenAt" | "refreshes" | "expiresAt" | "endedAt" | "endReason", ExtArgs["result"]["session"]>
 export type SessionInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   user?: boolean | Prisma.UserDefaultArgs<ExtArgs>
   refreshTokens?: boolean | Prisma.Session$refreshTokensArgs<ExtArgs>
@@ -934,6 +1015,10 @@ export type $SessionPayload<ExtArgs extends runtime.Types.Extensions.InternalArg
      */
     authenticatedAt: Date
     lastSeenAt: Date
+    /**
+     * How often its refresh token was exchanged: bounded, so that its tokens are.
+     */
+    refreshes: number
     /**
      * Absolute: nothing prolongs it.
      */
@@ -1375,6 +1460,7 @@ export interface SessionFieldRefs {
   readonly createdAt: Prisma.FieldRef<"Session", 'DateTime'>
   readonly authenticatedAt: Prisma.FieldRef<"Session", 'DateTime'>
   readonly lastSeenAt: Prisma.FieldRef<"Session", 'DateTime'>
+  readonly refreshes: Prisma.FieldRef<"Session", 'Int'>
   readonly expiresAt: Prisma.FieldRef<"Session", 'DateTime'>
   readonly endedAt: Prisma.FieldRef<"Session", 'DateTime'>
   readonly endReason: Prisma.FieldRef<"Session", 'SessionEnd'>
