@@ -198,7 +198,7 @@ describe('SESSION_DAYS is absolute', () => {
     expect(await viewerOf(naru.url, accessToken)).toBeNull();
   });
 
-  test('a cookie used every day ends then, too, and is taken away', async () => {
+  test('a cookie used every day ends then, too', async () => {
     const { login } = await addAccount(query);
     const cookie = await cookieOf(naru.url, { login });
     const ask = () =>
@@ -207,9 +207,7 @@ describe('SESSION_DAYS is absolute', () => {
       expect((await ask()).result.data.viewer.username).toBe(login);
       await pass(DAY);
     }
-    const answer = await ask();
-    expect(answer.result.data.viewer).toBeNull();
-    expect(answer.headers.getSetCookie()[0]).toMatch(/Max-Age=0/);
+    expect((await ask()).result.data.viewer).toBeNull();
   });
 });
 
