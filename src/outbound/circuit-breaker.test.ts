@@ -86,11 +86,6 @@ test('of many hosts in trouble those are forgotten that nobody has called longes
   enter(breaker)(false);
 });
 
-type Step =
-  | { readonly kind: 'wait'; readonly ms: number }
-  | { readonly kind: 'enter' }
-  | { readonly kind: 'settle'; readonly which: number; readonly isAway: boolean };
-
 const steps = fc.array(
   fc.oneof(
     fc.record({
@@ -121,13 +116,13 @@ test('whatever happens: no pause without five failures, nobody during one, one a
       let failures = 0;
       /** Null while everybody is let through. */
       let pause: { untilMs: number; lengthMs: number } | null = null;
-      const beginPause = (lengthMs: number) => {
-        pause = { untilMs: clock.nowMs + lengthMs, lengthMs };
+      const pauseFor = (lengthMs: number) => {
         reached.pauses += 1;
         reached.longest = Math.max(reached.longest, lengthMs);
+        return { untilMs: clock.nowMs + lengthMs, lengthMs };
       };
 
-      for (const step of run as Step[]) {
+      for (const step of run) {
         if (step.kind === 'wait') {
           clock.nowMs += step.ms;
         } else if (step.kind === 'enter') {
@@ -146,11 +141,10 @@ test('whatever happens: no pause without five failures, nobody during one, one a
             reached.trials += 1;
             const doubledMs = Math.min(300_000, (pause?.lengthMs ?? 0) * 2);
             failures = 0;
-            if (step.isAway) beginPause(doubledMs);
-            else pause = null;
+            pause = step.isAway ? pauseFor(doubledMs) : null;
           } else if (pause === null) {
             failures = step.isAway ? failures + 1 : 0;
-            if (failures === FAILURES_MAX) beginPause(10_000);
+            if (failures === FAILURES_MAX) pause = pauseFor(10_000);
           }
         }
       }

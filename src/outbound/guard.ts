@@ -82,8 +82,13 @@ export function createGuard({
 
   async function call(target: Target, init: PinnedInit, { timeoutMs, bytesMax }: GuardedOptions) {
     const signal = AbortSignal.timeout(timeoutMs);
-    const addresses = await orAborted(resolveJudged(target), signal);
-    return requestPinned(target.url, init, { addresses, signal, bytesMax });
+    try {
+      const addresses = await orAborted(resolveJudged(target), signal);
+      return await requestPinned(target.url, init, { addresses, signal, bytesMax });
+    } catch (error) {
+      // Whatever was under way then says in its own words that it was broken off.
+      throw signal.aborted ? new Error(`It took more than ${timeoutMs} ms`) : error;
+    }
   }
 
   /** One address that is not allowed refuses them all: whoever mixes them hopes that we try the wrong one. */
@@ -179,6 +184,5 @@ function unreachable(who: string, error: unknown): UnavailableError {
 function wordsOf(error: unknown): string {
   // Several addresses that did not connect.
   if (error instanceof AggregateError) return error.errors.map(wordsOf).join('; ');
-  if (error instanceof Error && error.name === 'AbortError') return 'It took too long';
   return error instanceof Error ? error.message : 'The call failed';
 }

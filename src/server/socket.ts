@@ -4,12 +4,12 @@ import type { IncomingMessage } from 'node:http';
 import type { Server } from 'graphql-ws';
 import type { WebSocket } from 'ws';
 import type { Log } from '#log.ts';
+import type { SocketProof } from './socket-proof.ts';
 
 export interface SocketExtra {
   readonly socket: WebSocket;
   readonly request: IncomingMessage;
-  /** The client's, behind the proxies that are trusted. */
-  readonly ipAddress: string;
+  readonly proof: SocketProof;
 }
 
 export const UNSENT_BYTES_MAX = 1 << 20;

@@ -5,7 +5,7 @@ import type { ExecutionArgs } from 'graphql';
 import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
 import { readCookie, sessionCookieName } from '#auth/cookies.ts';
-import { type Context, createContext, type Services } from '#context.ts';
+import type { Context, Services } from '#context.ts';
 import { UnauthenticatedError } from '#lib/errors.ts';
 import { newId } from '#lib/ids.ts';
 import type { CredentialWatch } from './credential-watch.ts';
@@ -13,8 +13,8 @@ import { type Engine, unknownOperation } from './engine.ts';
 import { LIMITS, limitError } from './limits.ts';
 import { maskError } from './mask.ts';
 import { isFromForeignPage, isFromTrustedPage } from './page-rules.ts';
-import { readCredential } from './request.ts';
 import { CLOSE, closeWith, type SocketExtra, serveSocket, UNSENT_BYTES_MAX } from './socket.ts';
+import { createSocketProof } from './socket-proof.ts';
 
 export interface SocketTimes {
   /** From opening to `connection_init`; then 4408. */
@@ -41,6 +41,7 @@ export interface WebSocketDoor {
 type Parameters = Record<string, unknown>;
 
 interface SocketContext {
+  readonly acknowledged: boolean;
   readonly connectionParams?: Readonly<Parameters> | undefined;
   readonly extra: SocketExtra;
 }
@@ -59,7 +60,8 @@ export function registerWebSocket(
 
   const protocol = makeServer<Parameters, SocketExtra>({
     connectionInitWaitTimeout: times.initTimeoutMs,
-    onConnect: (ctx) => connect(app, credentials, ctx),
+    onConnect: (ctx) => connect(app, ctx),
+    onPing: (ctx, payload) => renew(app, ctx, payload),
     onSubscribe: async (ctx, _id, { query, operationName, variables }) => {
       if (Object.keys(ctx.subscriptions).length > LIMITS.operationsPerSocket) {
         const message = `At most ${LIMITS.operationsPerSocket} operations at once on one socket`;
@@ -73,7 +75,7 @@ export function registerWebSocket(
         if (engine.kindOf(document, operationName) === null) {
           return [unknownOperation(operationName)];
         }
-        const contextValue = await contextOf(app, ctx, requestId);
+        const contextValue = await ctx.extra.proof.contextFor(requestId);
         return {
           schema: engine.schema,
           document,
@@ -99,10 +101,12 @@ export function registerWebSocket(
   sockets.on('connection', (socket, request) => {
     app.metrics.websocketConnections.inc();
     socket.on('close', () => app.metrics.websocketConnections.dec());
-    const ipAddress = proxyAddr(request, trustsProxy);
+    const peer = { socket, request, ipAddress: proxyAddr(request, trustsProxy) };
+    const refuse = (error: UnauthenticatedError) => closeRefused(socket, error);
+    const proof = createSocketProof(app, credentials, peer, refuse);
     serveSocket(
       protocol,
-      { socket, request, ipAddress },
+      { socket, request, proof },
       { log: app.log, keepAliveMs: times.keepAliveMs },
     );
   });
@@ -139,40 +143,33 @@ function refusalOf({ config }: Services, { url, headers }: IncomingMessage): str
   return isRefused ? '403 Forbidden' : null;
 }
 
-/** Throws `UnauthenticatedError`, and `UnavailableError` where the viewer cannot be read at the moment. */
-async function contextOf(app: Services, ctx: SocketContext, requestId: string): Promise<Context> {
-  const { socket, request, ipAddress } = ctx.extra;
-  // The upgrade was refused already where the page may not use the cookie.
-  const credential = await readCredential(app, request.headers, authorizationOf(ctx), () => true);
-  return createContext(app, {
-    requestId,
-    credential,
-    client: { ipAddress, userAgent: request.headers['user-agent'] ?? null },
-    isGone: () => socket.readyState !== socket.OPEN,
-    setSessionCookie: null,
-  });
-}
-
 /** False is 4403, after which a stock client comes back with what may be another token. */
-async function connect(
-  app: Services,
-  credentials: CredentialWatch,
-  ctx: SocketContext,
-): Promise<boolean> {
-  const { socket } = ctx.extra;
+async function connect(app: Services, ctx: SocketContext): Promise<boolean> {
+  const { socket, proof } = ctx.extra;
   try {
-    const { credential } = (await contextOf(app, ctx, newId())).origin;
-    // It left while it was asked who it is: nothing would ever end the watch.
-    if (socket.readyState === socket.CLOSED) return false;
-    const stop = credentials.watch(credential, (error) => closeRefused(socket, error));
-    socket.once('close', stop);
-    return credential !== null;
+    return await proof.open(authorizationOf(ctx));
   } catch (error) {
     if (!(error instanceof UnauthenticatedError)) {
       app.log.error({ err: error }, 'The viewer of a socket cannot be read');
       closeWith(socket, CLOSE.later);
     }
     return false;
+  }
+}
+
+/** A ping with `payload.authorization` renews what the socket proves itself with; its pong says that it did. */
+async function renew(app: Services, ctx: SocketContext, payload: Parameters | undefined) {
+  const authorization = payload?.['authorization'];
+  if (typeof authorization !== 'string' || !ctx.acknowledged) return;
+  const { socket, proof } = ctx.extra;
+  try {
+    await proof.renew(authorization);
+  } catch (error) {
+    if (error instanceof UnauthenticatedError) socket.close(CloseCode.Forbidden, 'Forbidden');
+    else {
+      app.log.error({ err: error }, 'The viewer of a socket cannot be read');
+      closeWith(socket, CLOSE.later);
+    }
   }
 }
 
