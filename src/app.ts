@@ -12,6 +12,7 @@ import { deriveKey } from '#lib/derive-key.ts';
 import { createLog, type Log } from '#log.ts';
 import { createMetrics } from '#metrics.ts';
 import { createGitHub } from '#outbound/github.ts';
+import { createGuard } from '#outbound/guard.ts';
 import { createMailer } from '#outbound/mail.ts';
 import type { Bus } from '#pubsub/bus.ts';
 import { createJetStreamBus } from '#pubsub/jetstream.ts';
@@ -83,6 +84,9 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       onError: (error) => log.warn({ err: error }, 'Following webhooks was interrupted'),
     });
     closers.push(() => webhookFeed.close());
+    const guard = createGuard({
+      onCall: (who, outcome) => metrics.outboundCalls.inc({ who, outcome }),
+    });
     const passwords = createPasswords({
       hashesAtOnce: config.passwordHashesAtOnce,
       onHash: (kind, seconds) => metrics.passwordHashSeconds.observe({ kind }, seconds),
@@ -112,7 +116,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       passwords,
       credentialLimiter: createRateLimiter(redis, CREDENTIAL_LIMITS),
       mailer,
-      github: createGitHub(config.github),
+      github: createGitHub(config.github, { guard }),
     };
     await ensureGitHubSource(database, config);
     await services.webhookSources.refresh();

@@ -83,6 +83,12 @@ export function createMetrics() {
       labelNames: ['outcome'],
       registers,
     }),
+    outboundCalls: new Counter({
+      name: 'naru_outbound_calls_total',
+      help: 'Calls to other servers: answered, failed, forbidden, or spared because the server failed too often.',
+      labelNames: ['who', 'outcome'],
+      registers,
+    }),
     jobFailures: new Counter({
       name: 'naru_job_failures_total',
       help: 'Runs of a job that threw; it is tried again.',

@@ -60,6 +60,13 @@ const FENCES: readonly (readonly [RegExp, readonly string[]])[] = [
   [/^prom-client$/, ['metrics.ts']],
 ];
 
+/** The one file that calls other people's servers over HTTP; whoever else wants to asks the guard. */
+const CALLS_OUT = 'outbound/pinned-request.ts';
+const HTTP_CLIENTS = /^(node:)?(https?|http2|undici)$/;
+/** Node's clients that need no import. */
+const GLOBAL_CLIENT =
+  /(?<![\w.])(globalThis\.)?(fetch|new (globalThis\.)?(WebSocket|EventSource))\s*\(|\bglobalThis\.fetch\b/;
+
 const RUNTIME_PACKAGES = Object.keys(
   (JSON.parse(readFileSync(path.join(ROOT, 'package.json'), 'utf8')) as PackageJson).dependencies,
 );
@@ -192,6 +199,18 @@ test.each([
     'resolvers/rooms/room.ts',
     `import { Prisma } from '@prisma/client';`,
   ],
+  ['a call by fetch', 'resolvers/relay/reply.ts', `const answer = await fetch(url);`],
+  ['a call by fetch beside the guard', 'outbound/kakao.ts', `return fetch(url, init);`],
+  ['fetch handed on', 'outbound/kakao.ts', `const client = { call: globalThis.fetch };`],
+  ['a socket to elsewhere', 'jobs/relay.ts', `const socket = new WebSocket(url);`],
+  [
+    'a client of Node’s in a rule',
+    'resolvers/relay/reply.ts',
+    `import { request } from 'node:https';`,
+  ],
+  ['a client of Node’s beside the guard', 'outbound/kakao.ts', `import http from 'node:http';`],
+  ['a client of Node’s on the roof', 'server/proxy.ts', `import * as http2 from 'node:http2';`],
+  ['a client imported late', 'lib/ids.ts', `const { get } = await import('node:https');`],
   ['a package that production does not have', 'lib/ids.ts', `import { expect } from 'vitest';`],
   ['a late import', 'resolvers/rooms/room.ts', `const gql = await import('graphql');`],
   ['a barrel', 'resolvers/rooms/all.ts', `export * from './room.ts';`],
@@ -203,6 +222,15 @@ test.each([
   ['a name with capitals', 'lib/newId.ts', ``],
 ])('%s is a fault', (_name, file, text) => {
   expect(faultsOf(file, text)).toHaveLength(1);
+});
+
+test('calls in stay free to name what they speak', () => {
+  const text = `import type { IncomingHttpHeaders } from 'node:http';
+    import { type WebSocket, WebSocketServer } from 'ws';
+    const entries = await consumer.fetch({ max: 1 });
+    const answer = await yoga.fetch(request);
+    const prefetch = (url: string) => refetch(url);`;
+  expect(faultsOf('server/websocket.ts', text)).toEqual([]);
 });
 
 test('what looks like a fault in a comment or a text is none', () => {
@@ -231,6 +259,7 @@ function faultsOf(file: string, text: string): string[] {
   if (/\bprocess\.env\b/.test(code) && !readsEnvironment(file)) {
     faults.push(say('reads the environment'));
   }
+  if (GLOBAL_CLIENT.test(code)) faults.push(say('calls out past the guard'));
   for (const found of importsOf(code)) {
     const fault = found.isExport ? 're-exports' : faultOfImport(file, floor, found);
     if (fault !== null) faults.push(say(`${fault}: ${found.specifier}`));
@@ -240,6 +269,10 @@ function faultsOf(file: string, text: string): string[] {
 
 function faultOfImport(file: string, floor: string, found: Import): string | null {
   const { specifier } = found;
+  // Types of them are everywhere: a request that comes in has one.
+  if (HTTP_CLIENTS.test(specifier) && !found.isType && file !== CALLS_OUT) {
+    return 'calls out past the guard';
+  }
   if (specifier.startsWith('node:')) return null;
   if (specifier.startsWith('./')) return null;
   if (specifier.startsWith('.')) {

@@ -8,6 +8,7 @@ import {
   startGitHub,
 } from '../../tests/support/github.ts';
 import { createGitHub, type GitHub } from './github.ts';
+import { createGuard } from './guard.ts';
 
 const PUBLIC_URL = 'https://naru.test';
 const redirectUri = `${PUBLIC_URL}/auth/github/callback`;
@@ -25,7 +26,7 @@ async function start(options: Partial<StandInOptions> = {}): Promise<GitHub> {
   return connect({});
 }
 
-function connect(changes: Partial<GitHubConfig>): GitHub {
+function connect(changes: Partial<GitHubConfig>, guard = createGuard()): GitHub {
   const { settings } = standIn;
   const config: GitHubConfig = {
     url: settings['GITHUB_URL'] ?? '',
@@ -37,7 +38,7 @@ function connect(changes: Partial<GitHubConfig>): GitHub {
     clientType: settings['GITHUB_CLIENT_TYPE'] === 'app' ? 'app' : 'oauth',
     ...changes,
   };
-  const github = createGitHub(config, { timeoutMs: 500 });
+  const github = createGitHub(config, { guard, timeoutMs: 500 });
   if (github === null) throw new Error('There is a client');
   return github;
 }
@@ -178,6 +179,24 @@ test('a GitHub that is away is UNAVAILABLE', async () => {
   const { accessToken } = await tokensOf(github);
   await standIn.close();
   await expect(github.getUser(accessToken)).rejects.toBeInstanceOf(UnavailableError);
+});
+
+test('a GitHub that is not where it may be called is UNAVAILABLE', async () => {
+  await start();
+  const guard = createGuard({ resolve: async () => [{ address: '169.254.169.254', family: 4 }] });
+  const github = connect({ apiUrl: 'https://api.github.test' }, guard);
+  await expect(github.getUser('gho_any')).rejects.toBeInstanceOf(UnavailableError);
+  expect(standIn.calls).toEqual([]);
+});
+
+test('a GitHub that fails five times in a row is not asked a sixth time', async () => {
+  const github = await start();
+  standIn.trouble = { path: '/user', kind: 'error' };
+  for (let count = 0; count < 5; count += 1) {
+    await expect(github.getUser('gho_any')).rejects.toBeInstanceOf(UnavailableError);
+  }
+  await expect(github.getUser('gho_any')).rejects.toMatchObject({ retryAfterSeconds: 10 });
+  expect(standIn.calls).toHaveLength(5);
 });
 
 test('a client that GitHub does not know is our fault and costs nobody their link', async () => {

@@ -4,6 +4,7 @@ import http, { type RequestListener } from 'node:http';
 import https from 'node:https';
 import net, { type AddressInfo, type Server } from 'node:net';
 import tls from 'node:tls';
+import { inspect } from 'node:util';
 import { brotliCompressSync, gzipSync } from 'node:zlib';
 import { afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { UnavailableError } from '#lib/errors.ts';
@@ -182,7 +183,7 @@ describe('what may not be called is not connected to', () => {
     ['what is no address', 'localhost'],
     ['public and private', NOBODY, '127.0.0.1'],
     ['private and public', '127.0.0.1', NOBODY],
-    ['many public and one metadata', '8.8.8.8', '1.1.1.1', NOBODY, 'fd00:ec2::254'],
+    ['many public and one metadata', NOBODY, '2000::2', '2000::3', 'fd00:ec2::254'],
   ])('a name that resolves to %s', async (_what, ...addresses) => {
     const { port, connections } = await recordEverywhere();
     const guard = createGuard({ resolve: resolveTo(...addresses) });
@@ -311,12 +312,14 @@ describe('what is called', () => {
 
   test('gets the whole body, also of a DELETE, and headers that say so', async () => {
     const heard: unknown[] = [];
-    const { port } = await serve(async (request, response) => {
-      const chunks: Buffer[] = [];
-      for await (const chunk of request) chunks.push(chunk as Buffer);
+    const { port } = await serve((request, response) => {
       const { 'content-length': length, 'transfer-encoding': coding, host } = request.headers;
-      heard.push([request.method, Buffer.concat(chunks).toString(), length, coding, host]);
-      response.end();
+      const chunks: Buffer[] = [];
+      request.on('data', (chunk: Buffer) => chunks.push(chunk));
+      request.on('end', () => {
+        heard.push([request.method, Buffer.concat(chunks).toString(), length, coding, host]);
+        response.end();
+      });
     });
     const url = `http://${NAME}:${port}/`;
     const headers = { host: 'evil.test', 'content-length': '1', 'transfer-encoding': 'chunked' };
@@ -442,17 +445,14 @@ describe('time and size end', () => {
   const packed = 'HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\n\r\n';
   const nothing = gzipSync('');
   test.each([
-    ['one byte too many', 'x'.repeat(1_001)],
-    ['a bomb', gzipSync(Buffer.alloc(50_000_000))],
-    ['a bomb that unpacks to nothing', Buffer.concat(Array(100).fill(nothing))],
-  ])('%s', async (_what, body) => {
-    const { port } = await serveRaw(
-      typeof body === 'string' ? 'HTTP/1.1 200 OK\r\n\r\n' : packed,
-      body,
-    );
+    ['one byte too many', 1_000, 'HTTP/1.1 200 OK\r\n\r\n', 'x'.repeat(1_001)],
+    ['a bomb', 100_000, packed, gzipSync(Buffer.alloc(50_000_000))],
+    ['a bomb that unpacks to nothing', 1_000, packed, Buffer.concat(Array(100).fill(nothing))],
+  ])('%s', async (_what, bytesMax, said, body) => {
+    const { port } = await serveRaw(said, body);
     const before = process.memoryUsage().arrayBuffers;
-    const error = await errorOf(callConfigured(`http://${NAME}:${port}/`));
-    expect(String(error.cause)).toContain('more than 1000 bytes');
+    const error = await errorOf(callConfigured(`http://${NAME}:${port}/`, { bytesMax }));
+    expect(String(error.cause)).toContain(`more than ${bytesMax} bytes`);
     expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(10_000_000);
   });
 
@@ -608,10 +608,13 @@ test('errors say nothing of query, credentials, headers or bodies', async () => 
     () => call(`https://${NAME}/?${query}`, { init }),
     () => call(`https://${user}@:80/?${query}`, { init }),
   ];
+  const known = new Set(['name', 'code', 'reason', 'retryAfterSeconds']);
   for (const attempt of attempts) {
     const told: string[] = [];
     for (let at: unknown = await errorOf(attempt()); at instanceof Error; at = at.cause) {
-      told.push(String(at), at.stack ?? '', JSON.stringify({ ...at }));
+      told.push(inspect(at));
+      // Node hangs what came over the line on its own errors, as bytes.
+      expect(Object.keys(at).filter((key) => !known.has(key))).toEqual([]);
     }
     for (const secret of secrets) expect(told.join('\n')).not.toContain(secret);
   }

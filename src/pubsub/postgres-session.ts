@@ -107,8 +107,9 @@ export function createPostgresSession(connectionString: string, log: BusLog): Po
     seenHeads = new Map();
     for (const topicName of watchers.keys()) wake(topicName);
     for (let lookAt = 0; !closed && lost === null; ) {
-      for (const { lockName, resolve } of handovers.splice(0)) {
-        await client.query(`SELECT ${UNLOCK}`, [lockName]).finally(resolve);
+      // One at a time: when the connection fails at one, the others are still there to be let go.
+      for (let next = handovers.shift(); next !== undefined; next = handovers.shift()) {
+        await client.query(`SELECT ${UNLOCK}`, [next.lockName]).finally(next.resolve);
       }
       for (const topicName of unannounced) {
         unannounced.delete(topicName);

@@ -185,6 +185,14 @@ describe('one login', () => {
     expect(outcomes).toEqual({ INVALID_CREDENTIALS: PER_LOGIN, RATE_LIMITED: 20 - PER_LOGIN });
   });
 
+  test('is one by username and by address', async () => {
+    const outcomes = await attempts(20, (at) => ({
+      login: at % 2 === 0 ? 'audrey' : 'audrey@example.com',
+      from: '192.0.2.26',
+    }));
+    expect(outcomes).toEqual({ INVALID_CREDENTIALS: PER_LOGIN, RATE_LIMITED: 20 - PER_LOGIN });
+  });
+
   test('that is no text an account could have is limited alike', async () => {
     const odd = ['\u0000', '\ud800', 'x'.repeat(100_000), 'a\u0000b'];
     const outcomes = await attempts(20, (at) => ({ login: odd[at % 4] ?? '', from: '192.0.2.22' }));

@@ -41,7 +41,7 @@ type Target = (typeof TARGETS)[number];
 
 const NO_REFRESH = `naru_rt_${'A'.repeat(43)}`;
 const NO_TOKEN = `naru_ott_${'A'.repeat(43)}`;
-const ADMINS = 'users:write ADMIN';
+const ADMINS = 'users:read users:write ADMIN';
 const INBOX = 'webhooks:pull webhooks:read';
 
 let naru: TestNaru;
@@ -81,9 +81,9 @@ interface Person {
 
 async function makePerson(roles: readonly Role[] = ['USER']): Promise<Person> {
   const { app } = naru;
-  people += 1;
+  const number = ++people;
   const userId = newId();
-  const username = `person${people}`;
+  const username = `person${number}`;
   const email = `${username}@mail.example`;
   await app.prisma.user.create({
     data: {
@@ -104,7 +104,7 @@ async function makePerson(roles: readonly Role[] = ['USER']): Promise<Person> {
     data: {
       id: newId(),
       userId,
-      githubId: BigInt(people),
+      githubId: BigInt(number),
       login: username,
       accessTokenSealed: Buffer.from('x'),
     },
@@ -464,8 +464,8 @@ describe.each(Object.entries(MUTATIONS))('%s', (field, rule) => {
   test.each(ACTORS)('by %s', async (actor) => {
     const found: Record<string, string> = {};
     const meant: Record<string, string> = {};
-    for (const target of TARGETS) {
-      const [me, other] = [await makePerson(ROLES[actor]), await makePerson()];
+    const attempt = async (target: Target) => {
+      const [me, other] = await Promise.all([makePerson(ROLES[actor]), makePerson()]);
       const input = await rule.input(target, me, other);
       const { token, headers } = await credentialsOf(actor, me, rule.gate);
       const operation = operationOf(field, input as never, rule.selection);
@@ -478,7 +478,8 @@ describe.each(Object.entries(MUTATIONS))('%s', (field, rule) => {
         stoppedAt(rule.gate, actor) ??
         unless?.(actor, target) ??
         (typeof outcome === 'string' ? outcome : outcome[target]);
-    }
+    };
+    await Promise.all(TARGETS.map(attempt));
     expect(found).toEqual(meant);
   });
 });

@@ -291,6 +291,31 @@ describe('a personal access token that a session asks for', () => {
   });
 });
 
+describe('what a session asks for, and has proven with the password,', () => {
+  test.each([
+    ['changePassword', { currentPassword: SEED_PASSWORD, newPassword: NEW_PASSWORD }],
+    ['changeEmail', { password: SEED_PASSWORD, email: 'somebody.else@example.com' }],
+    ['deleteAccount', { password: SEED_PASSWORD }],
+  ])('is not done once it was ended: %s', async (name, input) => {
+    const revoked = await open();
+    const { login, owner, victim, userId } = revoked;
+    const held = await lockAccount(revoked);
+    const asked = run(naru.url, name, input, victim.accessToken);
+    await held.untilWaiting(1);
+    expect(await run(other.url, 'revokeSession', { id: victim.sessionId }, owner.accessToken)).toBe(
+      'SessionRevoked',
+    );
+    await held.letGo();
+    expect(await asked).toBe('UnauthenticatedError');
+    expect(await viewerOf(naru.url, owner.accessToken)).toBe(login);
+    const { result } = await signIn(naru.url, { login });
+    expect(result.data.signIn.__typename).toBe('SignedIn');
+    expect(await query('SELECT email FROM users WHERE id = $1', [userId])).toEqual([
+      { email: `${login}@example.com` },
+    ]);
+  });
+});
+
 describe('looking at credentials', () => {
   test('waits for nobody who holds their rows, nor makes them wait', async () => {
     const { login, victim, userId } = await open();

@@ -238,13 +238,15 @@ describe('roles', () => {
     });
   });
 
-  test('are changed by a token that may write accounts and read none', async () => {
+  test('are changed by a token that may read and write accounts, and by none that may one of it', async () => {
     const { id } = await makePerson();
-    const script = await naru.tokenFor('admin', ['users:write']);
-    expect((await setRoles(script, id, ['USER', 'OPERATOR'])).user.roles).toEqual([
-      'USER',
-      'OPERATOR',
-    ]);
+    const roles = ['USER', 'OPERATOR'] as const;
+    for (const scopes of [['users:read'], ['users:write']] as const) {
+      const script = await naru.tokenFor('admin', scopes);
+      expect(await setRoles(script, id, roles)).toMatchObject({ code: 'FORBIDDEN' });
+    }
+    const script = await naru.tokenFor('admin', ['users:read', 'users:write']);
+    expect((await setRoles(script, id, roles)).user.roles).toEqual(roles);
   });
 
   test('leave an entry that says what they were and are', async () => {

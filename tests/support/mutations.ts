@@ -50,7 +50,7 @@ export function operationOf(field: string, input: Input, selection = ''): Operat
   const [argument] = definition.args;
   if (argument === undefined) return { query: `mutation { ${field} { ${selected} } }` };
   return {
-    query: `mutation ($input: ${argument.type}) { ${field}(input: $input) { ${selected} } }`,
+    query: `mutation ($input: ${String(argument.type)}) { ${field}(input: $input) { ${selected} } }`,
     variables: { input },
   };
 }
