@@ -59,11 +59,11 @@ export async function signIn(
   try {
     taken.push(await ctx.credentialLimiter.take([{ name: 'sign-in-network', key: network }]));
     const account = await findAccount(ctx.database, login, network);
-    // Username and address of one account are one login.
-    const who = account?.userId ?? login;
+    // By the login as it was written: counted by account, a username and an address that share a limit would
+    // tell that they belong together.
     const [here, everywhere] = await Promise.allSettled([
-      ctx.credentialLimiter.take([{ name: 'sign-in-login-network', key: `${who} ${network}` }]),
-      ctx.credentialLimiter.take([{ name: 'sign-in-login', key: who }]),
+      ctx.credentialLimiter.take([{ name: 'sign-in-login-network', key: `${login} ${network}` }]),
+      ctx.credentialLimiter.take([{ name: 'sign-in-login', key: login }]),
     ]);
     for (const points of [here, everywhere]) {
       if (points.status === 'fulfilled') taken.push(points.value);

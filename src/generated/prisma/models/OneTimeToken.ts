@@ -194,7 +194,6 @@ export type OneTimeTokenWhereInput = {
   payload?: Prisma.JsonFilter<"OneTimeToken">
   createdAt?: Prisma.DateTimeFilter<"OneTimeToken"> | Date | string
   expiresAt?: Prisma.DateTimeFilter<"OneTimeToken"> | Date | string
-  user?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
 }
 
 export type OneTimeTokenOrderByWithRelationInput = {
@@ -205,7 +204,6 @@ export type OneTimeTokenOrderByWithRelationInput = {
   payload?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   expiresAt?: Prisma.SortOrder
-  user?: Prisma.UserOrderByWithRelationInput
 }
 
 export type OneTimeTokenWhereUniqueInput = Prisma.AtLeast<{
@@ -219,7 +217,6 @@ export type OneTimeTokenWhereUniqueInput = Prisma.AtLeast<{
   payload?: Prisma.JsonFilter<"OneTimeToken">
   createdAt?: Prisma.DateTimeFilter<"OneTimeToken"> | Date | string
   expiresAt?: Prisma.DateTimeFilter<"OneTimeToken"> | Date | string
-  user?: Prisma.XOR<Prisma.UserNullableScalarRelationFilter, Prisma.UserWhereInput> | null
 }, "id" | "tokenHash">
 
 export type OneTimeTokenOrderByWithAggregationInput = {
@@ -252,10 +249,10 @@ export type OneTimeTokenCreateInput = {
   id: string
   purpose: $Enums.OneTimePurpose
   tokenHash: runtime.Bytes
+  userId?: string | null
   payload: Prisma.JsonNullValueInput | runtime.InputJsonValue
   createdAt?: Date | string
   expiresAt: Date | string
-  user?: Prisma.UserCreateNestedOneWithoutOneTimeTokensInput
 }
 
 export type OneTimeTokenUncheckedCreateInput = {
@@ -272,10 +269,10 @@ export type OneTimeTokenUpdateInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   purpose?: Prisma.EnumOneTimePurposeFieldUpdateOperationsInput | $Enums.OneTimePurpose
   tokenHash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
+  userId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   payload?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-  user?: Prisma.UserUpdateOneWithoutOneTimeTokensNestedInput
 }
 
 export type OneTimeTokenUncheckedUpdateInput = {
@@ -302,6 +299,7 @@ export type OneTimeTokenUpdateManyMutationInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   purpose?: Prisma.EnumOneTimePurposeFieldUpdateOperationsInput | $Enums.OneTimePurpose
   tokenHash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
+  userId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   payload?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
@@ -315,16 +313,6 @@ export type OneTimeTokenUncheckedUpdateManyInput = {
   payload?: Prisma.JsonNullValueInput | runtime.InputJsonValue
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-}
-
-export type OneTimeTokenListRelationFilter = {
-  every?: Prisma.OneTimeTokenWhereInput
-  some?: Prisma.OneTimeTokenWhereInput
-  none?: Prisma.OneTimeTokenWhereInput
-}
-
-export type OneTimeTokenOrderByRelationAggregateInput = {
-  _count?: Prisma.SortOrder
 }
 
 export type OneTimeTokenCountOrderByAggregateInput = {
@@ -355,143 +343,8 @@ export type OneTimeTokenMinOrderByAggregateInput = {
   expiresAt?: Prisma.SortOrder
 }
 
-export type OneTimeTokenCreateNestedManyWithoutUserInput = {
-  create?: Prisma.XOR<Prisma.OneTimeTokenCreateWithoutUserInput, Prisma.OneTimeTokenUncheckedCreateWithoutUserInput> | Prisma.OneTimeTokenCreateWithoutUserInput[] | Prisma.OneTimeTokenUncheckedCreateWithoutUserInput[]
-  connectOrCreate?: Prisma.OneTimeTokenCreateOrConnectWithoutUserInput | Prisma.OneTimeTokenCreateOrConnectWithoutUserInput[]
-  createMany?: Prisma.OneTimeTokenCreateManyUserInputEnvelope
-  connect?: Prisma.OneTimeTokenWhereUniqueInput | Prisma.OneTimeTokenWhereUniqueInput[]
-}
-
-export type OneTimeTokenUncheckedCreateNestedManyWithoutUserInput = {
-  create?: Prisma.XOR<Prisma.OneTimeTokenCreateWithoutUserInput, Prisma.OneTimeTokenUncheckedCreateWithoutUserInput> | Prisma.OneTimeTokenCreateWithoutUserInput[] | Prisma.OneTimeTokenUncheckedCreateWithoutUserInput[]
-  connectOrCreate?: Prisma.OneTimeTokenCreateOrConnectWithoutUserInput | Prisma.OneTimeTokenCreateOrConnectWithoutUserInput[]
-  createMany?: Prisma.OneTimeTokenCreateManyUserInputEnvelope
-  connect?: Prisma.OneTimeTokenWhereUniqueInput | Prisma.OneTimeTokenWhereUniqueInput[]
-}
-
-export type OneTimeTokenUpdateManyWithoutUserNestedInput = {
-  create?: Prisma.XOR<Prisma.OneTimeTokenCreateWithoutUserInput, Prisma.OneTimeTokenUncheckedCreateWithoutUserInput> | Prisma.OneTimeTokenCreateWithoutUserInput[] | Prisma.OneTimeTokenUncheckedCreateWithoutUserInput[]
-  connectOrCreate?: Prisma.OneTimeTokenCreateOrConnectWithoutUserInput | Prisma.OneTimeTokenCreateOrConnectWithoutUserInput[]
-  upsert?: Prisma.OneTimeTokenUpsertWithWhereUniqueWithoutUserInput | Prisma.OneTimeTokenUpsertWithWhereUniqueWithoutUserInput[]
-  createMany?: Prisma.OneTimeTokenCreateManyUserInputEnvelope
-  set?: Prisma.OneTimeTokenWhereUniqueInput | Prisma.OneTimeTokenWhereUniqueInput[]
-  disconnect?: Prisma.OneTimeTokenWhereUniqueInput | Prisma.OneTimeTokenWhereUniqueInput[]
-  delete?: Prisma.OneTimeTokenWhereUniqueInput | Prisma.OneTimeTokenWhereUniqueInput[]
-  connect?: Prisma.OneTimeTokenWhereUniqueInput | Prisma.OneTimeTokenWhereUniqueInput[]
-  update?: Prisma.OneTimeTokenUpdateWithWhereUniqueWithoutUserInput | Prisma.OneTimeTokenUpdateWithWhereUniqueWithoutUserInput[]
-  updateMany?: Prisma.OneTimeTokenUpdateManyWithWhereWithoutUserInput | Prisma.OneTimeTokenUpdateManyWithWhereWithoutUserInput[]
-  deleteMany?: Prisma.OneTimeTokenScalarWhereInput | Prisma.OneTimeTokenScalarWhereInput[]
-}
-
-export type OneTimeTokenUncheckedUpdateManyWithoutUserNestedInput = {
-  create?: Prisma.XOR<Prisma.OneTimeTokenCreateWithoutUserInput, Prisma.OneTimeTokenUncheckedCreateWithoutUserInput> | Prisma.OneTimeTokenCreateWithoutUserInput[] | Prisma.OneTimeTokenUncheckedCreateWithoutUserInput[]
-  connectOrCreate?: Prisma.OneTimeTokenCreateOrConnectWithoutUserInput | Prisma.OneTimeTokenCreateOrConnectWithoutUserInput[]
-  upsert?: Prisma.OneTimeTokenUpsertWithWhereUniqueWithoutUserInput | Prisma.OneTimeTokenUpsertWithWhereUniqueWithoutUserInput[]
-  createMany?: Prisma.OneTimeTokenCreateManyUserInputEnvelope
-  set?: Prisma.OneTimeTokenWhereUniqueInput | Prisma.OneTimeTokenWhereUniqueInput[]
-  disconnect?: Prisma.OneTimeTokenWhereUniqueInput | Prisma.OneTimeTokenWhereUniqueInput[]
-  delete?: Prisma.OneTimeTokenWhereUniqueInput | Prisma.OneTimeTokenWhereUniqueInput[]
-  connect?: Prisma.OneTimeTokenWhereUniqueInput | Prisma.OneTimeTokenWhereUniqueInput[]
-  update?: Prisma.OneTimeTokenUpdateWithWhereUniqueWithoutUserInput | Prisma.OneTimeTokenUpdateWithWhereUniqueWithoutUserInput[]
-  updateMany?: Prisma.OneTimeTokenUpdateManyWithWhereWithoutUserInput | Prisma.OneTimeTokenUpdateManyWithWhereWithoutUserInput[]
-  deleteMany?: Prisma.OneTimeTokenScalarWhereInput | Prisma.OneTimeTokenScalarWhereInput[]
-}
-
 export type EnumOneTimePurposeFieldUpdateOperationsInput = {
   set?: $Enums.OneTimePurpose
-}
-
-export type OneTimeTokenCreateWithoutUserInput = {
-  id: string
-  purpose: $Enums.OneTimePurpose
-  tokenHash: runtime.Bytes
-  payload: Prisma.JsonNullValueInput | runtime.InputJsonValue
-  createdAt?: Date | string
-  expiresAt: Date | string
-}
-
-export type OneTimeTokenUncheckedCreateWithoutUserInput = {
-  id: string
-  purpose: $Enums.OneTimePurpose
-  tokenHash: runtime.Bytes
-  payload: Prisma.JsonNullValueInput | runtime.InputJsonValue
-  createdAt?: Date | string
-  expiresAt: Date | string
-}
-
-export type OneTimeTokenCreateOrConnectWithoutUserInput = {
-  where: Prisma.OneTimeTokenWhereUniqueInput
-  create: Prisma.XOR<Prisma.OneTimeTokenCreateWithoutUserInput, Prisma.OneTimeTokenUncheckedCreateWithoutUserInput>
-}
-
-export type OneTimeTokenCreateManyUserInputEnvelope = {
-  data: Prisma.OneTimeTokenCreateManyUserInput | Prisma.OneTimeTokenCreateManyUserInput[]
-  skipDuplicates?: boolean
-}
-
-export type OneTimeTokenUpsertWithWhereUniqueWithoutUserInput = {
-  where: Prisma.OneTimeTokenWhereUniqueInput
-  update: Prisma.XOR<Prisma.OneTimeTokenUpdateWithoutUserInput, Prisma.OneTimeTokenUncheckedUpdateWithoutUserInput>
-  create: Prisma.XOR<Prisma.OneTimeTokenCreateWithoutUserInput, Prisma.OneTimeTokenUncheckedCreateWithoutUserInput>
-}
-
-export type OneTimeTokenUpdateWithWhereUniqueWithoutUserInput = {
-  where: Prisma.OneTimeTokenWhereUniqueInput
-  data: Prisma.XOR<Prisma.OneTimeTokenUpdateWithoutUserInput, Prisma.OneTimeTokenUncheckedUpdateWithoutUserInput>
-}
-
-export type OneTimeTokenUpdateManyWithWhereWithoutUserInput = {
-  where: Prisma.OneTimeTokenScalarWhereInput
-  data: Prisma.XOR<Prisma.OneTimeTokenUpdateManyMutationInput, Prisma.OneTimeTokenUncheckedUpdateManyWithoutUserInput>
-}
-
-export type OneTimeTokenScalarWhereInput = {
-  AND?: Prisma.OneTimeTokenScalarWhereInput | Prisma.OneTimeTokenScalarWhereInput[]
-  OR?: Prisma.OneTimeTokenScalarWhereInput[]
-  NOT?: Prisma.OneTimeTokenScalarWhereInput | Prisma.OneTimeTokenScalarWhereInput[]
-  id?: Prisma.UuidFilter<"OneTimeToken"> | string
-  purpose?: Prisma.EnumOneTimePurposeFilter<"OneTimeToken"> | $Enums.OneTimePurpose
-  tokenHash?: Prisma.BytesFilter<"OneTimeToken"> | runtime.Bytes
-  userId?: Prisma.UuidNullableFilter<"OneTimeToken"> | string | null
-  payload?: Prisma.JsonFilter<"OneTimeToken">
-  createdAt?: Prisma.DateTimeFilter<"OneTimeToken"> | Date | string
-  expiresAt?: Prisma.DateTimeFilter<"OneTimeToken"> | Date | string
-}
-
-export type OneTimeTokenCreateManyUserInput = {
-  id: string
-  purpose: $Enums.OneTimePurpose
-  tokenHash: runtime.Bytes
-  payload: Prisma.JsonNullValueInput | runtime.InputJsonValue
-  createdAt?: Date | string
-  expiresAt: Date | string
-}
-
-export type OneTimeTokenUpdateWithoutUserInput = {
-  id?: Prisma.StringFieldUpdateOperationsInput | string
-  purpose?: Prisma.EnumOneTimePurposeFieldUpdateOperationsInput | $Enums.OneTimePurpose
-  tokenHash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
-  payload?: Prisma.JsonNullValueInput | runtime.InputJsonValue
-  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-  expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-}
-
-export type OneTimeTokenUncheckedUpdateWithoutUserInput = {
-  id?: Prisma.StringFieldUpdateOperationsInput | string
-  purpose?: Prisma.EnumOneTimePurposeFieldUpdateOperationsInput | $Enums.OneTimePurpose
-  tokenHash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
-  payload?: Prisma.JsonNullValueInput | runtime.InputJsonValue
-  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-  expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-}
-
-export type OneTimeTokenUncheckedUpdateManyWithoutUserInput = {
-  id?: Prisma.StringFieldUpdateOperationsInput | string
-  purpose?: Prisma.EnumOneTimePurposeFieldUpdateOperationsInput | $Enums.OneTimePurpose
-  tokenHash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
-  payload?: Prisma.JsonNullValueInput | runtime.InputJsonValue
-  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-  expiresAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
 
@@ -504,7 +357,6 @@ export type OneTimeTokenSelect<ExtArgs extends runtime.Types.Extensions.Internal
   payload?: boolean
   createdAt?: boolean
   expiresAt?: boolean
-  user?: boolean | Prisma.OneTimeToken$userArgs<ExtArgs>
 }, ExtArgs["result"]["oneTimeToken"]>
 
 export type OneTimeTokenSelectCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -515,7 +367,6 @@ export type OneTimeTokenSelectCreateManyAndReturn<ExtArgs extends runtime.Types.
   payload?: boolean
   createdAt?: boolean
   expiresAt?: boolean
-  user?: boolean | Prisma.OneTimeToken$userArgs<ExtArgs>
 }, ExtArgs["result"]["oneTimeToken"]>
 
 export type OneTimeTokenSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
@@ -526,7 +377,6 @@ export type OneTimeTokenSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.
   payload?: boolean
   createdAt?: boolean
   expiresAt?: boolean
-  user?: boolean | Prisma.OneTimeToken$userArgs<ExtArgs>
 }, ExtArgs["result"]["oneTimeToken"]>
 
 export type OneTimeTokenSelectScalar = {
@@ -540,21 +390,10 @@ export type OneTimeTokenSelectScalar = {
 }
 
 export type OneTimeTokenOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "purpose" | "tokenHash" | "userId" | "payload" | "createdAt" | "expiresAt", ExtArgs["result"]["oneTimeToken"]>
-export type OneTimeTokenInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
-  user?: boolean | Prisma.OneTimeToken$userArgs<ExtArgs>
-}
-export type OneTimeTokenIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
-  user?: boolean | Prisma.OneTimeToken$userArgs<ExtArgs>
-}
-export type OneTimeTokenIncludeUpdateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
-  user?: boolean | Prisma.OneTimeToken$userArgs<ExtArgs>
-}
 
 export type $OneTimeTokenPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "OneTimeToken"
-  objects: {
-    user: Prisma.$UserPayload<ExtArgs> | null
-  }
+  objects: {}
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
     purpose: $Enums.OneTimePurpose
@@ -562,6 +401,9 @@ export type $OneTimeTokenPayload<ExtArgs extends runtime.Types.Extensions.Intern
      * SHA-256 of the token.
      */
     tokenHash: runtime.Bytes
+    /**
+     * No foreign key: checking it would take longer for an account that is there than for one that is not.
+     */
     userId: string | null
     payload: runtime.JsonValue
     createdAt: Date
@@ -960,7 +802,6 @@ readonly fields: OneTimeTokenFieldRefs;
  */
 export interface Prisma__OneTimeTokenClient<T, Null = never, ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs, GlobalOmitOptions = {}> extends Prisma.PrismaPromise<T> {
   readonly [Symbol.toStringTag]: "PrismaPromise"
-  user<T extends Prisma.OneTimeToken$userArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.OneTimeToken$userArgs<ExtArgs>>): Prisma.Prisma__UserClient<runtime.Types.Result.GetResult<Prisma.$UserPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -1014,10 +855,6 @@ export type OneTimeTokenFindUniqueArgs<ExtArgs extends runtime.Types.Extensions.
    */
   omit?: Prisma.OneTimeTokenOmit<ExtArgs> | null
   /**
-   * Choose, which related nodes to fetch as well
-   */
-  include?: Prisma.OneTimeTokenInclude<ExtArgs> | null
-  /**
    * Filter, which OneTimeToken to fetch.
    */
   where: Prisma.OneTimeTokenWhereUniqueInput
@@ -1037,10 +874,6 @@ export type OneTimeTokenFindUniqueOrThrowArgs<ExtArgs extends runtime.Types.Exte
    */
   omit?: Prisma.OneTimeTokenOmit<ExtArgs> | null
   /**
-   * Choose, which related nodes to fetch as well
-   */
-  include?: Prisma.OneTimeTokenInclude<ExtArgs> | null
-  /**
    * Filter, which OneTimeToken to fetch.
    */
   where: Prisma.OneTimeTokenWhereUniqueInput
@@ -1059,10 +892,6 @@ export type OneTimeTokenFindFirstArgs<ExtArgs extends runtime.Types.Extensions.I
    * Omit specific fields from the OneTimeToken
    */
   omit?: Prisma.OneTimeTokenOmit<ExtArgs> | null
-  /**
-   * Choose, which related nodes to fetch as well
-   */
-  include?: Prisma.OneTimeTokenInclude<ExtArgs> | null
   /**
    * Filter, which OneTimeToken to fetch.
    */
@@ -1113,10 +942,6 @@ export type OneTimeTokenFindFirstOrThrowArgs<ExtArgs extends runtime.Types.Exten
    */
   omit?: Prisma.OneTimeTokenOmit<ExtArgs> | null
   /**
-   * Choose, which related nodes to fetch as well
-   */
-  include?: Prisma.OneTimeTokenInclude<ExtArgs> | null
-  /**
    * Filter, which OneTimeToken to fetch.
    */
   where?: Prisma.OneTimeTokenWhereInput
@@ -1165,10 +990,6 @@ export type OneTimeTokenFindManyArgs<ExtArgs extends runtime.Types.Extensions.In
    * Omit specific fields from the OneTimeToken
    */
   omit?: Prisma.OneTimeTokenOmit<ExtArgs> | null
-  /**
-   * Choose, which related nodes to fetch as well
-   */
-  include?: Prisma.OneTimeTokenInclude<ExtArgs> | null
   /**
    * Filter, which OneTimeTokens to fetch.
    */
@@ -1219,10 +1040,6 @@ export type OneTimeTokenCreateArgs<ExtArgs extends runtime.Types.Extensions.Inte
    */
   omit?: Prisma.OneTimeTokenOmit<ExtArgs> | null
   /**
-   * Choose, which related nodes to fetch as well
-   */
-  include?: Prisma.OneTimeTokenInclude<ExtArgs> | null
-  /**
    * The data needed to create a OneTimeToken.
    */
   data: Prisma.XOR<Prisma.OneTimeTokenCreateInput, Prisma.OneTimeTokenUncheckedCreateInput>
@@ -1257,10 +1074,6 @@ export type OneTimeTokenCreateManyAndReturnArgs<ExtArgs extends runtime.Types.Ex
    */
   data: Prisma.OneTimeTokenCreateManyInput | Prisma.OneTimeTokenCreateManyInput[]
   skipDuplicates?: boolean
-  /**
-   * Choose, which related nodes to fetch as well
-   */
-  include?: Prisma.OneTimeTokenIncludeCreateManyAndReturn<ExtArgs> | null
 }
 
 /**
@@ -1275,10 +1088,6 @@ export type OneTimeTokenUpdateArgs<ExtArgs extends runtime.Types.Extensions.Inte
    * Omit specific fields from the OneTimeToken
    */
   omit?: Prisma.OneTimeTokenOmit<ExtArgs> | null
-  /**
-   * Choose, which related nodes to fetch as well
-   */
-  include?: Prisma.OneTimeTokenInclude<ExtArgs> | null
   /**
    * The data needed to update a OneTimeToken.
    */
@@ -1332,10 +1141,6 @@ export type OneTimeTokenUpdateManyAndReturnArgs<ExtArgs extends runtime.Types.Ex
    * Limit how many OneTimeTokens to update.
    */
   limit?: number
-  /**
-   * Choose, which related nodes to fetch as well
-   */
-  include?: Prisma.OneTimeTokenIncludeUpdateManyAndReturn<ExtArgs> | null
 }
 
 /**
@@ -1350,10 +1155,6 @@ export type OneTimeTokenUpsertArgs<ExtArgs extends runtime.Types.Extensions.Inte
    * Omit specific fields from the OneTimeToken
    */
   omit?: Prisma.OneTimeTokenOmit<ExtArgs> | null
-  /**
-   * Choose, which related nodes to fetch as well
-   */
-  include?: Prisma.OneTimeTokenInclude<ExtArgs> | null
   /**
    * The filter to search for the OneTimeToken to update in case it exists.
    */
@@ -1382,10 +1183,6 @@ export type OneTimeTokenDeleteArgs<ExtArgs extends runtime.Types.Extensions.Inte
    */
   omit?: Prisma.OneTimeTokenOmit<ExtArgs> | null
   /**
-   * Choose, which related nodes to fetch as well
-   */
-  include?: Prisma.OneTimeTokenInclude<ExtArgs> | null
-  /**
    * Filter which OneTimeToken to delete.
    */
   where: Prisma.OneTimeTokenWhereUniqueInput
@@ -1407,25 +1204,6 @@ export type OneTimeTokenDeleteManyArgs<ExtArgs extends runtime.Types.Extensions.
 }
 
 /**
- * OneTimeToken.user
- */
-export type OneTimeToken$userArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
-  /**
-   * Select specific fields to fetch from the User
-   */
-  select?: Prisma.UserSelect<ExtArgs> | null
-  /**
-   * Omit specific fields from the User
-   */
-  omit?: Prisma.UserOmit<ExtArgs> | null
-  /**
-   * Choose, which related nodes to fetch as well
-   */
-  include?: Prisma.UserInclude<ExtArgs> | null
-  where?: Prisma.UserWhereInput
-}
-
-/**
  * OneTimeToken without action
  */
 export type OneTimeTokenDefaultArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -1437,8 +1215,4 @@ export type OneTimeTokenDefaultArgs<ExtArgs extends runtime.Types.Extensions.Int
    * Omit specific fields from the OneTimeToken
    */
   omit?: Prisma.OneTimeTokenOmit<ExtArgs> | null
-  /**
-   * Choose, which related nodes to fetch as well
-   */
-  include?: Prisma.OneTimeTokenInclude<ExtArgs> | null
 }

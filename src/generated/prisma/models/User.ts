@@ -230,7 +230,6 @@ export type UserWhereInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenListRelationFilter
   sessions?: Prisma.SessionListRelationFilter
   githubAccount?: Prisma.XOR<Prisma.GitHubAccountNullableScalarRelationFilter, Prisma.GitHubAccountWhereInput> | null
-  oneTimeTokens?: Prisma.OneTimeTokenListRelationFilter
   sourceGrants?: Prisma.WebhookSourceGrantListRelationFilter
 }
 
@@ -250,7 +249,6 @@ export type UserOrderByWithRelationInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenOrderByRelationAggregateInput
   sessions?: Prisma.SessionOrderByRelationAggregateInput
   githubAccount?: Prisma.GitHubAccountOrderByWithRelationInput
-  oneTimeTokens?: Prisma.OneTimeTokenOrderByRelationAggregateInput
   sourceGrants?: Prisma.WebhookSourceGrantOrderByRelationAggregateInput
 }
 
@@ -273,7 +271,6 @@ export type UserWhereUniqueInput = Prisma.AtLeast<{
   personalAccessTokens?: Prisma.PersonalAccessTokenListRelationFilter
   sessions?: Prisma.SessionListRelationFilter
   githubAccount?: Prisma.XOR<Prisma.GitHubAccountNullableScalarRelationFilter, Prisma.GitHubAccountWhereInput> | null
-  oneTimeTokens?: Prisma.OneTimeTokenListRelationFilter
   sourceGrants?: Prisma.WebhookSourceGrantListRelationFilter
 }, "id" | "username" | "email">
 
@@ -327,7 +324,6 @@ export type UserCreateInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenCreateNestedManyWithoutUserInput
   sessions?: Prisma.SessionCreateNestedManyWithoutUserInput
   githubAccount?: Prisma.GitHubAccountCreateNestedOneWithoutUserInput
-  oneTimeTokens?: Prisma.OneTimeTokenCreateNestedManyWithoutUserInput
   sourceGrants?: Prisma.WebhookSourceGrantCreateNestedManyWithoutUserInput
 }
 
@@ -347,7 +343,6 @@ export type UserUncheckedCreateInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedCreateNestedManyWithoutUserInput
   sessions?: Prisma.SessionUncheckedCreateNestedManyWithoutUserInput
   githubAccount?: Prisma.GitHubAccountUncheckedCreateNestedOneWithoutUserInput
-  oneTimeTokens?: Prisma.OneTimeTokenUncheckedCreateNestedManyWithoutUserInput
   sourceGrants?: Prisma.WebhookSourceGrantUncheckedCreateNestedManyWithoutUserInput
 }
 
@@ -367,7 +362,6 @@ export type UserUpdateInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenUpdateManyWithoutUserNestedInput
   sessions?: Prisma.SessionUpdateManyWithoutUserNestedInput
   githubAccount?: Prisma.GitHubAccountUpdateOneWithoutUserNestedInput
-  oneTimeTokens?: Prisma.OneTimeTokenUpdateManyWithoutUserNestedInput
   sourceGrants?: Prisma.WebhookSourceGrantUpdateManyWithoutUserNestedInput
 }
 
@@ -387,7 +381,6 @@ export type UserUncheckedUpdateInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedUpdateManyWithoutUserNestedInput
   sessions?: Prisma.SessionUncheckedUpdateManyWithoutUserNestedInput
   githubAccount?: Prisma.GitHubAccountUncheckedUpdateOneWithoutUserNestedInput
-  oneTimeTokens?: Prisma.OneTimeTokenUncheckedUpdateManyWithoutUserNestedInput
   sourceGrants?: Prisma.WebhookSourceGrantUncheckedUpdateManyWithoutUserNestedInput
 }
 
@@ -542,22 +535,6 @@ export type UserUpdateOneRequiredWithoutSessionsNestedInput = {
   update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutSessionsInput, Prisma.UserUpdateWithoutSessionsInput>, Prisma.UserUncheckedUpdateWithoutSessionsInput>
 }
 
-export type UserCreateNestedOneWithoutOneTimeTokensInput = {
-  create?: Prisma.XOR<Prisma.UserCreateWithoutOneTimeTokensInput, Prisma.UserUncheckedCreateWithoutOneTimeTokensInput>
-  connectOrCreate?: Prisma.UserCreateOrConnectWithoutOneTimeTokensInput
-  connect?: Prisma.UserWhereUniqueInput
-}
-
-export type UserUpdateOneWithoutOneTimeTokensNestedInput = {
-  create?: Prisma.XOR<Prisma.UserCreateWithoutOneTimeTokensInput, Prisma.UserUncheckedCreateWithoutOneTimeTokensInput>
-  connectOrCreate?: Prisma.UserCreateOrConnectWithoutOneTimeTokensInput
-  upsert?: Prisma.UserUpsertWithoutOneTimeTokensInput
-  disconnect?: Prisma.UserWhereInput | boolean
-  delete?: Prisma.UserWhereInput | boolean
-  connect?: Prisma.UserWhereUniqueInput
-  update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutOneTimeTokensInput, Prisma.UserUpdateWithoutOneTimeTokensInput>, Prisma.UserUncheckedUpdateWithoutOneTimeTokensInput>
-}
-
 export type UserCreateNestedOneWithoutGithubAccountInput = {
   create?: Prisma.XOR<Prisma.UserCreateWithoutGithubAccountInput, Prisma.UserUncheckedCreateWithoutGithubAccountInput>
   connectOrCreate?: Prisma.UserCreateOrConnectWithoutGithubAccountInput
@@ -603,7 +580,6 @@ export type UserCreateWithoutPasswordInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenCreateNestedManyWithoutUserInput
   sessions?: Prisma.SessionCreateNestedManyWithoutUserInput
   githubAccount?: Prisma.GitHubAccountCreateNestedOneWithoutUserInput
-  oneTimeTokens?: Prisma.OneTimeTokenCreateNestedManyWithoutUserInput
   sourceGrants?: Prisma.WebhookSourceGrantCreateNestedManyWithoutUserInput
 }
 
@@ -622,7 +598,6 @@ export type UserUncheckedCreateWithoutPasswordInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedCreateNestedManyWithoutUserInput
   sessions?: Prisma.SessionUncheckedCreateNestedManyWithoutUserInput
   githubAccount?: Prisma.GitHubAccountUncheckedCreateNestedOneWithoutUserInput
-  oneTimeTokens?: Prisma.OneTimeTokenUncheckedCreateNestedManyWithoutUserInput
   sourceGrants?: Prisma.WebhookSourceGrantUncheckedCreateNestedManyWithoutUserInput
 }
 
@@ -657,7 +632,6 @@ export type UserUpdateWithoutPasswordInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenUpdateManyWithoutUserNestedInput
   sessions?: Prisma.SessionUpdateManyWithoutUserNestedInput
   githubAccount?: Prisma.GitHubAccountUpdateOneWithoutUserNestedInput
-  oneTimeTokens?: Prisma.OneTimeTokenUpdateManyWithoutUserNestedInput
   sourceGrants?: Prisma.WebhookSourceGrantUpdateManyWithoutUserNestedInput
 }
 
@@ -676,7 +650,6 @@ export type UserUncheckedUpdateWithoutPasswordInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedUpdateManyWithoutUserNestedInput
   sessions?: Prisma.SessionUncheckedUpdateManyWithoutUserNestedInput
   githubAccount?: Prisma.GitHubAccountUncheckedUpdateOneWithoutUserNestedInput
-  oneTimeTokens?: Prisma.OneTimeTokenUncheckedUpdateManyWithoutUserNestedInput
   sourceGrants?: Prisma.WebhookSourceGrantUncheckedUpdateManyWithoutUserNestedInput
 }
 
@@ -695,7 +668,6 @@ export type UserCreateWithoutPersonalAccessTokensInput = {
   password?: Prisma.PasswordCreateNestedOneWithoutUserInput
   sessions?: Prisma.SessionCreateNestedManyWithoutUserInput
   githubAccount?: Prisma.GitHubAccountCreateNestedOneWithoutUserInput
-  oneTimeTokens?: Prisma.OneTimeTokenCreateNestedManyWithoutUserInput
   sourceGrants?: Prisma.WebhookSourceGrantCreateNestedManyWithoutUserInput
 }
 
@@ -714,7 +686,6 @@ export type UserUncheckedCreateWithoutPersonalAccessTokensInput = {
   password?: Prisma.PasswordUncheckedCreateNestedOneWithoutUserInput
   sessions?: Prisma.SessionUncheckedCreateNestedManyWithoutUserInput
   githubAccount?: Prisma.GitHubAccountUncheckedCreateNestedOneWithoutUserInput
-  oneTimeTokens?: Prisma.OneTimeTokenUncheckedCreateNestedManyWithoutUserInput
   sourceGrants?: Prisma.WebhookSourceGrantUncheckedCreateNestedManyWithoutUserInput
 }
 
@@ -749,7 +720,6 @@ export type UserUpdateWithoutPersonalAccessTokensInput = {
   password?: Prisma.PasswordUpdateOneWithoutUserNestedInput
   sessions?: Prisma.SessionUpdateManyWithoutUserNestedInput
   githubAccount?: Prisma.GitHubAccountUpdateOneWithoutUserNestedInput
-  oneTimeTokens?: Prisma.OneTimeTokenUpdateManyWithoutUserNestedInput
   sourceGrants?: Prisma.WebhookSourceGrantUpdateManyWithoutUserNestedInput
 }
 
@@ -768,7 +738,6 @@ export type UserUncheckedUpdateWithoutPersonalAccessTokensInput = {
   password?: Prisma.PasswordUncheckedUpdateOneWithoutUserNestedInput
   sessions?: Prisma.SessionUncheckedUpdateManyWithoutUserNestedInput
   githubAccount?: Prisma.GitHubAccountUncheckedUpdateOneWithoutUserNestedInput
-  oneTimeTokens?: Prisma.OneTimeTokenUncheckedUpdateManyWithoutUserNestedInput
   sourceGrants?: Prisma.WebhookSourceGrantUncheckedUpdateManyWithoutUserNestedInput
 }
 
@@ -787,7 +756,6 @@ export type UserCreateWithoutSessionsInput = {
   password?: Prisma.PasswordCreateNestedOneWithoutUserInput
   personalAccessTokens?: Prisma.PersonalAccessTokenCreateNestedManyWithoutUserInput
   githubAccount?: Prisma.GitHubAccountCreateNestedOneWithoutUserInput
-  oneTimeTokens?: Prisma.OneTimeTokenCreateNestedManyWithoutUserInput
   sourceGrants?: Prisma.WebhookSourceGrantCreateNestedManyWithoutUserInput
 }
 
@@ -806,7 +774,6 @@ export type UserUncheckedCreateWithoutSessionsInput = {
   password?: Prisma.PasswordUncheckedCreateNestedOneWithoutUserInput
   personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedCreateNestedManyWithoutUserInput
   githubAccount?: Prisma.GitHubAccountUncheckedCreateNestedOneWithoutUserInput
-  oneTimeTokens?: Prisma.OneTimeTokenUncheckedCreateNestedManyWithoutUserInput
   sourceGrants?: Prisma.WebhookSourceGrantUncheckedCreateNestedManyWithoutUserInput
 }
 
@@ -841,7 +808,6 @@ export type UserUpdateWithoutSessionsInput = {
   password?: Prisma.PasswordUpdateOneWithoutUserNestedInput
   personalAccessTokens?: Prisma.PersonalAccessTokenUpdateManyWithoutUserNestedInput
   githubAccount?: Prisma.GitHubAccountUpdateOneWithoutUserNestedInput
-  oneTimeTokens?: Prisma.OneTimeTokenUpdateManyWithoutUserNestedInput
   sourceGrants?: Prisma.WebhookSourceGrantUpdateManyWithoutUserNestedInput
 }
 
@@ -859,99 +825,6 @@ export type UserUncheckedUpdateWithoutSessionsInput = {
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   password?: Prisma.PasswordUncheckedUpdateOneWithoutUserNestedInput
   personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedUpdateManyWithoutUserNestedInput
-  githubAccount?: Prisma.GitHubAccountUncheckedUpdateOneWithoutUserNestedInput
-  oneTimeTokens?: Prisma.OneTimeTokenUncheckedUpdateManyWithoutUserNestedInput
-  sourceGrants?: Prisma.WebhookSourceGrantUncheckedUpdateManyWithoutUserNestedInput
-}
-
-export type UserCreateWithoutOneTimeTokensInput = {
-  id: string
-  username: string
-  displayName: string
-  avatarUrl?: string | null
-  roles?: Prisma.UserCreaterolesInput | $Enums.Role[]
-  email?: string | null
-  emailVerifiedAt?: Date | string | null
-  disabledAt?: Date | string | null
-  deletedAt?: Date | string | null
-  createdAt?: Date | string
-  updatedAt?: Date | string
-  password?: Prisma.PasswordCreateNestedOneWithoutUserInput
-  personalAccessTokens?: Prisma.PersonalAccessTokenCreateNestedManyWithoutUserInput
-  sessions?: Prisma.SessionCreateNestedManyWithoutUserInput
-  githubAccount?: Prisma.GitHubAccountCreateNestedOneWithoutUserInput
-  sourceGrants?: Prisma.WebhookSourceGrantCreateNestedManyWithoutUserInput
-}
-
-export type UserUncheckedCreateWithoutOneTimeTokensInput = {
-  id: string
-  username: string
-  displayName: string
-  avatarUrl?: string | null
-  roles?: Prisma.UserCreaterolesInput | $Enums.Role[]
-  email?: string | null
-  emailVerifiedAt?: Date | string | null
-  disabledAt?: Date | string | null
-  deletedAt?: Date | string | null
-  createdAt?: Date | string
-  updatedAt?: Date | string
-  password?: Prisma.PasswordUncheckedCreateNestedOneWithoutUserInput
-  personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedCreateNestedManyWithoutUserInput
-  sessions?: Prisma.SessionUncheckedCreateNestedManyWithoutUserInput
-  githubAccount?: Prisma.GitHubAccountUncheckedCreateNestedOneWithoutUserInput
-  sourceGrants?: Prisma.WebhookSourceGrantUncheckedCreateNestedManyWithoutUserInput
-}
-
-export type UserCreateOrConnectWithoutOneTimeTokensInput = {
-  where: Prisma.UserWhereUniqueInput
-  create: Prisma.XOR<Prisma.UserCreateWithoutOneTimeTokensInput, Prisma.UserUncheckedCreateWithoutOneTimeTokensInput>
-}
-
-export type UserUpsertWithoutOneTimeTokensInput = {
-  update: Prisma.XOR<Prisma.UserUpdateWithoutOneTimeTokensInput, Prisma.UserUncheckedUpdateWithoutOneTimeTokensInput>
-  create: Prisma.XOR<Prisma.UserCreateWithoutOneTimeTokensInput, Prisma.UserUncheckedCreateWithoutOneTimeTokensInput>
-  where?: Prisma.UserWhereInput
-}
-
-export type UserUpdateToOneWithWhereWithoutOneTimeTokensInput = {
-  where?: Prisma.UserWhereInput
-  data: Prisma.XOR<Prisma.UserUpdateWithoutOneTimeTokensInput, Prisma.UserUncheckedUpdateWithoutOneTimeTokensInput>
-}
-
-export type UserUpdateWithoutOneTimeTokensInput = {
-  id?: Prisma.StringFieldUpdateOperationsInput | string
-  username?: Prisma.StringFieldUpdateOperationsInput | string
-  displayName?: Prisma.StringFieldUpdateOperationsInput | string
-  avatarUrl?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
-  roles?: Prisma.UserUpdaterolesInput | $Enums.Role[]
-  email?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
-  emailVerifiedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
-  disabledAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
-  deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
-  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-  password?: Prisma.PasswordUpdateOneWithoutUserNestedInput
-  personalAccessTokens?: Prisma.PersonalAccessTokenUpdateManyWithoutUserNestedInput
-  sessions?: Prisma.SessionUpdateManyWithoutUserNestedInput
-  githubAccount?: Prisma.GitHubAccountUpdateOneWithoutUserNestedInput
-  sourceGrants?: Prisma.WebhookSourceGrantUpdateManyWithoutUserNestedInput
-}
-
-export type UserUncheckedUpdateWithoutOneTimeTokensInput = {
-  id?: Prisma.StringFieldUpdateOperationsInput | string
-  username?: Prisma.StringFieldUpdateOperationsInput | string
-  displayName?: Prisma.StringFieldUpdateOperationsInput | string
-  avatarUrl?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
-  roles?: Prisma.UserUpdaterolesInput | $Enums.Role[]
-  email?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
-  emailVerifiedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
-  disabledAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
-  deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
-  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
-  password?: Prisma.PasswordUncheckedUpdateOneWithoutUserNestedInput
-  personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedUpdateManyWithoutUserNestedInput
-  sessions?: Prisma.SessionUncheckedUpdateManyWithoutUserNestedInput
   githubAccount?: Prisma.GitHubAccountUncheckedUpdateOneWithoutUserNestedInput
   sourceGrants?: Prisma.WebhookSourceGrantUncheckedUpdateManyWithoutUserNestedInput
 }
@@ -971,7 +844,6 @@ export type UserCreateWithoutGithubAccountInput = {
   password?: Prisma.PasswordCreateNestedOneWithoutUserInput
   personalAccessTokens?: Prisma.PersonalAccessTokenCreateNestedManyWithoutUserInput
   sessions?: Prisma.SessionCreateNestedManyWithoutUserInput
-  oneTimeTokens?: Prisma.OneTimeTokenCreateNestedManyWithoutUserInput
   sourceGrants?: Prisma.WebhookSourceGrantCreateNestedManyWithoutUserInput
 }
 
@@ -990,7 +862,6 @@ export type UserUncheckedCreateWithoutGithubAccountInput = {
   password?: Prisma.PasswordUncheckedCreateNestedOneWithoutUserInput
   personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedCreateNestedManyWithoutUserInput
   sessions?: Prisma.SessionUncheckedCreateNestedManyWithoutUserInput
-  oneTimeTokens?: Prisma.OneTimeTokenUncheckedCreateNestedManyWithoutUserInput
   sourceGrants?: Prisma.WebhookSourceGrantUncheckedCreateNestedManyWithoutUserInput
 }
 
@@ -1025,7 +896,6 @@ export type UserUpdateWithoutGithubAccountInput = {
   password?: Prisma.PasswordUpdateOneWithoutUserNestedInput
   personalAccessTokens?: Prisma.PersonalAccessTokenUpdateManyWithoutUserNestedInput
   sessions?: Prisma.SessionUpdateManyWithoutUserNestedInput
-  oneTimeTokens?: Prisma.OneTimeTokenUpdateManyWithoutUserNestedInput
   sourceGrants?: Prisma.WebhookSourceGrantUpdateManyWithoutUserNestedInput
 }
 
@@ -1044,7 +914,6 @@ export type UserUncheckedUpdateWithoutGithubAccountInput = {
   password?: Prisma.PasswordUncheckedUpdateOneWithoutUserNestedInput
   personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedUpdateManyWithoutUserNestedInput
   sessions?: Prisma.SessionUncheckedUpdateManyWithoutUserNestedInput
-  oneTimeTokens?: Prisma.OneTimeTokenUncheckedUpdateManyWithoutUserNestedInput
   sourceGrants?: Prisma.WebhookSourceGrantUncheckedUpdateManyWithoutUserNestedInput
 }
 
@@ -1064,7 +933,6 @@ export type UserCreateWithoutSourceGrantsInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenCreateNestedManyWithoutUserInput
   sessions?: Prisma.SessionCreateNestedManyWithoutUserInput
   githubAccount?: Prisma.GitHubAccountCreateNestedOneWithoutUserInput
-  oneTimeTokens?: Prisma.OneTimeTokenCreateNestedManyWithoutUserInput
 }
 
 export type UserUncheckedCreateWithoutSourceGrantsInput = {
@@ -1083,7 +951,6 @@ export type UserUncheckedCreateWithoutSourceGrantsInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedCreateNestedManyWithoutUserInput
   sessions?: Prisma.SessionUncheckedCreateNestedManyWithoutUserInput
   githubAccount?: Prisma.GitHubAccountUncheckedCreateNestedOneWithoutUserInput
-  oneTimeTokens?: Prisma.OneTimeTokenUncheckedCreateNestedManyWithoutUserInput
 }
 
 export type UserCreateOrConnectWithoutSourceGrantsInput = {
@@ -1118,7 +985,6 @@ export type UserUpdateWithoutSourceGrantsInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenUpdateManyWithoutUserNestedInput
   sessions?: Prisma.SessionUpdateManyWithoutUserNestedInput
   githubAccount?: Prisma.GitHubAccountUpdateOneWithoutUserNestedInput
-  oneTimeTokens?: Prisma.OneTimeTokenUpdateManyWithoutUserNestedInput
 }
 
 export type UserUncheckedUpdateWithoutSourceGrantsInput = {
@@ -1137,7 +1003,6 @@ export type UserUncheckedUpdateWithoutSourceGrantsInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedUpdateManyWithoutUserNestedInput
   sessions?: Prisma.SessionUncheckedUpdateManyWithoutUserNestedInput
   githubAccount?: Prisma.GitHubAccountUncheckedUpdateOneWithoutUserNestedInput
-  oneTimeTokens?: Prisma.OneTimeTokenUncheckedUpdateManyWithoutUserNestedInput
 }
 
 
@@ -1148,14 +1013,12 @@ export type UserUncheckedUpdateWithoutSourceGrantsInput = {
 export type UserCountOutputType = {
   personalAccessTokens: number
   sessions: number
-  oneTimeTokens: number
   sourceGrants: number
 }
 
 export type UserCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   personalAccessTokens?: boolean | UserCountOutputTypeCountPersonalAccessTokensArgs
   sessions?: boolean | UserCountOutputTypeCountSessionsArgs
-  oneTimeTokens?: boolean | UserCountOutputTypeCountOneTimeTokensArgs
   sourceGrants?: boolean | UserCountOutputTypeCountSourceGrantsArgs
 }
 
@@ -1186,13 +1049,6 @@ export type UserCountOutputTypeCountSessionsArgs<ExtArgs extends runtime.Types.E
 /**
  * UserCountOutputType without action
  */
-export type UserCountOutputTypeCountOneTimeTokensArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
-  where?: Prisma.OneTimeTokenWhereInput
-}
-
-/**
- * UserCountOutputType without action
- */
 export type UserCountOutputTypeCountSourceGrantsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   where?: Prisma.WebhookSourceGrantWhereInput
 }
@@ -1214,7 +1070,6 @@ export type UserSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = r
   personalAccessTokens?: boolean | Prisma.User$personalAccessTokensArgs<ExtArgs>
   sessions?: boolean | Prisma.User$sessionsArgs<ExtArgs>
   githubAccount?: boolean | Prisma.User$githubAccountArgs<ExtArgs>
-  oneTimeTokens?: boolean | Prisma.User$oneTimeTokensArgs<ExtArgs>
   sourceGrants?: boolean | Prisma.User$sourceGrantsArgs<ExtArgs>
   _count?: boolean | Prisma.UserCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["user"]>
@@ -1267,7 +1122,6 @@ export type UserInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = 
   personalAccessTokens?: boolean | Prisma.User$personalAccessTokensArgs<ExtArgs>
   sessions?: boolean | Prisma.User$sessionsArgs<ExtArgs>
   githubAccount?: boolean | Prisma.User$githubAccountArgs<ExtArgs>
-  oneTimeTokens?: boolean | Prisma.User$oneTimeTokensArgs<ExtArgs>
   sourceGrants?: boolean | Prisma.User$sourceGrantsArgs<ExtArgs>
   _count?: boolean | Prisma.UserCountOutputTypeDefaultArgs<ExtArgs>
 }
@@ -1281,7 +1135,6 @@ export type $UserPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs =
     personalAccessTokens: Prisma.$PersonalAccessTokenPayload<ExtArgs>[]
     sessions: Prisma.$SessionPayload<ExtArgs>[]
     githubAccount: Prisma.$GitHubAccountPayload<ExtArgs> | null
-    oneTimeTokens: Prisma.$OneTimeTokenPayload<ExtArgs>[]
     sourceGrants: Prisma.$WebhookSourceGrantPayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
@@ -1700,7 +1553,6 @@ export interface Prisma__UserClient<T, Null = never, ExtArgs extends runtime.Typ
   personalAccessTokens<T extends Prisma.User$personalAccessTokensArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$personalAccessTokensArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$PersonalAccessTokenPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   sessions<T extends Prisma.User$sessionsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$sessionsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$SessionPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   githubAccount<T extends Prisma.User$githubAccountArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$githubAccountArgs<ExtArgs>>): Prisma.Prisma__GitHubAccountClient<runtime.Types.Result.GetResult<Prisma.$GitHubAccountPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
-  oneTimeTokens<T extends Prisma.User$oneTimeTokensArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$oneTimeTokensArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$OneTimeTokenPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   sourceGrants<T extends Prisma.User$sourceGrantsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$sourceGrantsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$WebhookSourceGrantPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
@@ -2227,30 +2079,6 @@ export type User$githubAccountArgs<ExtArgs extends runtime.Types.Extensions.Inte
    */
   include?: Prisma.GitHubAccountInclude<ExtArgs> | null
   where?: Prisma.GitHubAccountWhereInput
-}
-
-/**
- * User.oneTimeTokens
- */
-export type User$oneTimeTokensArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
-  /**
-   * Select specific fields to fetch from the OneTimeToken
-   */
-  select?: Prisma.OneTimeTokenSelect<ExtArgs> | null
-  /**
-   * Omit specific fields from the OneTimeToken
-   */
-  omit?: Prisma.OneTimeTokenOmit<ExtArgs> | null
-  /**
-   * Choose, which related nodes to fetch as well
-   */
-  include?: Prisma.OneTimeTokenInclude<ExtArgs> | null
-  where?: Prisma.OneTimeTokenWhereInput
-  orderBy?: Prisma.OneTimeTokenOrderByWithRelationInput | Prisma.OneTimeTokenOrderByWithRelationInput[]
-  cursor?: Prisma.OneTimeTokenWhereUniqueInput
-  take?: number
-  skip?: number
-  distinct?: Prisma.OneTimeTokenScalarFieldEnum | Prisma.OneTimeTokenScalarFieldEnum[]
 }
 
 /**
