@@ -1,8 +1,14 @@
 // The control of sign-in: the library's own verify with today's parameters, and nothing else.
 import { hash, verify } from '@node-rs/argon2';
 
-process.once('message', async (message) => {
-  const { seconds, atOnce } = message as { seconds: number; atOnce: number };
+process.once('message', (message) => void run(message as Run));
+
+interface Run {
+  readonly seconds: number;
+  readonly atOnce: number;
+}
+
+async function run({ seconds, atOnce }: Run): Promise<void> {
   const phc = await hash('a landing by the river', {
     memoryCost: 19_456,
     timeCost: 2,
@@ -20,4 +26,4 @@ process.once('message', async (message) => {
   );
   process.send?.({ rate: (done * 1000) / (performance.now() - startedAt) });
   process.disconnect();
-});
+}
