@@ -195,6 +195,12 @@ describe('one login', () => {
     expect([hers, nobodys]).toEqual(['INVALID_CREDENTIALS', 'INVALID_CREDENTIALS']);
   });
 
+  test('refused in one network uses nothing up for the others', async () => {
+    const outcomes = await attempts(120, () => ({ login: 'oscar', from: '192.0.2.28' }));
+    expect(outcomes).toEqual({ INVALID_CREDENTIALS: PER_LOGIN, RATE_LIMITED: 120 - PER_LOGIN });
+    expect(await attempt({ login: 'oscar', from: '192.0.2.29' })).toBe('INVALID_CREDENTIALS');
+  });
+
   test('that is no text an account could have is limited alike', async () => {
     const odd = ['\u0000', '\ud800', 'x'.repeat(100_000), 'a\u0000b'];
     const outcomes = await attempts(20, (at) => ({ login: odd[at % 4] ?? '', from: '192.0.2.22' }));

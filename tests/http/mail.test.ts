@@ -417,6 +417,7 @@ test('production keeps no copy and prints none', async () => {
   const { mailer, logged } = createNode({
     NODE_ENV: 'production',
     SECRET_KEY: 'a-secret-key-of-at-least-32-characters',
+    PUBLIC_URL: 'https://naru.example',
   });
   await mailer.send(texts.resetPasswordMail(TASK), 'id');
   expect(smtp.received).toHaveLength(1);

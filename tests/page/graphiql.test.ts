@@ -88,8 +88,16 @@ describe.skipIf(!requireChromium())('in a browser', () => {
     const tab = (name: string) => page.locator('.graphiql-tab-button', { hasText: name });
     // By keyboard: tabs that still slide into place take a click for the start of a drag.
     const open = async (name: string) => {
+      // Each in a page of its own: GraphiQL keeps the last tab's operation in mind when the next is run at once.
+      await page.evaluate(() => localStorage.clear());
+      await page.goto(`${naru.url}/graphql`);
       await tab(name).press('Enter');
       await page.locator('[role=tab][aria-selected=true]', { hasText: name }).waitFor();
+      await page.waitForFunction((operationName) => {
+        const stored = localStorage.getItem('graphiql:tabState') ?? '{"tabs":[]}';
+        const { tabs } = JSON.parse(stored) as { tabs: { operationName: string }[] };
+        return tabs.some((each) => each.operationName === operationName);
+      }, name);
     };
     const result = page.locator('.result-window');
     const run = page.locator('.graphiql-execute-button');

@@ -65,10 +65,13 @@ export async function signIn(
       ctx.credentialLimiter.take([{ name: 'sign-in-login-network', key: `${login} ${network}` }]),
       ctx.credentialLimiter.take([{ name: 'sign-in-login', key: login }]),
     ]);
-    for (const points of [here, everywhere]) {
-      if (points.status === 'fulfilled') taken.push(points.value);
+    if (here.status === 'rejected') {
+      // Or one network alone could use up what a login has everywhere, without a single password.
+      if (everywhere.status === 'fulfilled') await everywhere.value.giveBack();
+      throw here.reason;
     }
-    if (here.status === 'rejected') throw here.reason;
+    taken.push(here.value);
+    if (everywhere.status === 'fulfilled') taken.push(everywhere.value);
     if (everywhere.status === 'rejected' && !account?.isKnownNetwork) throw everywhere.reason;
     const { matches, needsRehash } = await ctx.passwords.verify(
       account?.hash ?? null,
