@@ -31,7 +31,8 @@ const server = await start('./contenders.ts', {
 });
 const agent = new http.Agent({ keepAlive: true });
 try {
-  await compareViewers();
+  await compareViewers(64);
+  await compareViewers(20);
   await compareSignIns();
   await compareRefreshes();
   await compareUnderOverload();
@@ -42,7 +43,7 @@ try {
 }
 
 /** What each kind of credential costs, beside a query that needs none. */
-async function compareViewers(): Promise<void> {
+async function compareViewers(connections: number): Promise<void> {
   const tokens = await signIn(0);
   const cookie = await cookieOf();
   const kinds: readonly [string, string, Record<string, string>][] = [
@@ -54,12 +55,12 @@ async function compareViewers(): Promise<void> {
   const rates: number[][] = kinds.map(() => []);
   for (let round = -1; round < ROUNDS; round += 1) {
     for (const [index, [, query, headers]] of kinds.entries()) {
-      const rate = await load(JSON.stringify({ query }), headers);
+      const rate = await load(JSON.stringify({ query }), headers, connections);
       if (round >= 0) rates[index]?.push(rate);
     }
   }
   const control = median(rates[0] ?? []);
-  console.log('\nWhat a viewer costs\n');
+  console.log(`\nWhat a viewer costs, ${connections} connections\n`);
   printTable(
     ['request', 'requests/s (median)', 'spread', 'of anonymous'],
     kinds.map(([title], index) => {
@@ -208,14 +209,18 @@ async function start(file: string, message: object) {
   return { child, url: `${url}/graphql` };
 }
 
-/** Requests a second with 20 connections. */
-async function load(body: string, headers: Record<string, string>): Promise<number> {
+/** Requests a second. */
+async function load(
+  body: string,
+  headers: Record<string, string>,
+  connections: number,
+): Promise<number> {
   const result = await autocannon({
     url: server.url,
     method: 'POST',
     body,
     headers: { 'content-type': 'application/json', ...headers },
-    connections: 20,
+    connections,
     duration: SECONDS,
   });
   if (result.non2xx > 0 || result.errors > 0) throw new Error('An answer was not 2xx');

@@ -116,6 +116,15 @@ test('beyond those under way and those who may wait, everyone is refused before 
   expect(workers).toHaveLength(2);
 });
 
+test('whether there is room is known before anything else is done', async () => {
+  const { passwords } = open({ hashesAtOnce: 1, queueMax: 1 });
+  passwords.requireRoom();
+  const taken = [passwords.hash(PASSWORD), passwords.hash(PASSWORD)];
+  expect(() => passwords.requireRoom()).toThrow(UnavailableError);
+  await Promise.all(taken);
+  passwords.requireRoom();
+});
+
 test('the longer the queue, the later one is told to come again', async () => {
   const { passwords } = open({ hashesAtOnce: 1, queueMax: 100 });
   const taken = Array.from({ length: 101 }, () => passwords.hash(PASSWORD));

@@ -16,6 +16,11 @@ export interface Passwords {
    * replaced by `hash(password)`. Throws `UnavailableError` at once where too many wait.
    */
   verify(phc: string | null, password: string): Promise<Verification>;
+  /**
+   * Throws the `UnavailableError` that the next hash would, so that what cannot be hashed anyway costs
+   * nothing else before.
+   */
+  requireRoom(): void;
   /** What waits is rejected with `UnavailableError`, what is under way ends; then the threads do. */
   close(): Promise<void>;
 }
@@ -74,7 +79,7 @@ export function createPasswords(options: PasswordsOptions): Passwords {
   /** Settled once, after `close`: when nothing is under way any more. */
   const idle = Promise.withResolvers<void>();
 
-  function ask(request: HashRequest): Promise<HashAnswer> {
+  function requireRoom(): void {
     if (isClosed) throw new UnavailableError('This server is stopping');
     // Who waits, waits for a thread: there is none to spare then, even where fewer run than may.
     const isRoom = threads.size < options.hashesAtOnce || idleThread() !== undefined;
@@ -85,6 +90,10 @@ export function createPasswords(options: PasswordsOptions): Passwords {
         retryAfterSeconds: Math.ceil(((waiting.length + 1) * secondsEach) / options.hashesAtOnce),
       });
     }
+  }
+
+  function ask(request: HashRequest): Promise<HashAnswer> {
+    requireRoom();
     return new Promise((resolve, reject) => {
       waiting.push({ request, resolve, reject, attempts: 0, startedAtMs: 0 });
       handOut();
@@ -200,6 +209,8 @@ export function createPasswords(options: PasswordsOptions): Passwords {
       const matches = answer.matches && known !== null;
       return { matches, needsRehash: matches && parameters !== 'today' };
     },
+
+    requireRoom,
 
     async close() {
       isClosed = true;

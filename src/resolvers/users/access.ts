@@ -55,7 +55,7 @@ export function requireOperator(ctx: Context): Viewer {
 
 /** An account is known to itself, and to AUDITOR and ADMIN with a token that has `users:read`. */
 export function canReadUser(ctx: Context, userId: string): boolean {
-  return proven(ctx).has(userId) || ctx.viewer?.userId === userId || readsAllUsers(ctx);
+  return ctx.viewer?.userId === userId || readsAllUsers(ctx) || proven(ctx).has(userId);
 }
 
 /**

@@ -45,9 +45,10 @@ const hashed = new WeakSet<Origin>();
 
 /**
  * One field of a request may hash a password, whatever its aliases: hashing is what attackers would
- * have us do. Throws `RateLimitedError`.
+ * have us do. Throws `RateLimitedError`, and `UnavailableError` where too many wait for theirs.
  */
-export function claimHash({ origin }: Context): void {
+export function claimHash({ origin, passwords }: Context): void {
+  passwords.requireRoom();
   if (hashed.has(origin)) {
     throw new RateLimitedError('One password a request: send the others by themselves', 1);
   }

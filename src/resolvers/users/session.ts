@@ -34,9 +34,9 @@ export async function openSession(
   const { userId, transport, client } = input;
   const secret = transport === 'COOKIE' ? createToken('sessionSecret') : null;
   const device = storableText(client.userAgent?.slice(0, DEVICE_CHARACTERS_MAX));
-  const [session] = await sql.query<Session>(
-    `INSERT INTO session (id, user_id, transport, secret_hash, device, ip_address, network, expires_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, naru_now() + $8 * interval '1 day') RETURNING ${COLUMNS}`,
+  const refreshToken = transport === 'TOKENS' ? createToken('refreshToken') : null;
+  const [opened] = await sql.query<Session & { replacedSessions: number }>(
+    OPEN,
     [
       newId(),
       userId,
@@ -46,33 +46,37 @@ export async function openSession(
       client.ipAddress,
       networkOf(client.ipAddress),
       config.sessionDays,
+      config.sessionsMax - 1,
+      newId(),
+      refreshToken === null ? null : hashToken(refreshToken),
     ],
     'open-session',
   );
-  if (session === undefined) throw new Error('A session was not stored');
-  // The new one is not among them, whatever the times say: a clock that was set back must not end it.
-  const replaced = await sql.query(
-    `UPDATE session SET ended_at = naru_now(), end_reason = 'REPLACED' WHERE id IN (
-       SELECT id FROM session WHERE user_id = $1 AND ended_at IS NULL AND expires_at > naru_now() AND id <> $2
-       ORDER BY created_at DESC, id DESC OFFSET $3) RETURNING id`,
-    [userId, session.id, config.sessionsMax - 1],
-    'replace-sessions',
-  );
-  const refreshToken = transport === 'TOKENS' ? createToken('refreshToken') : null;
-  if (refreshToken !== null) {
-    await sql.query(
-      'INSERT INTO refresh_token (id, session_id, token_hash) VALUES ($1, $2, $3)',
-      [newId(), session.id, hashToken(refreshToken)],
-      'open-refresh',
-    );
-  }
-  return { session, secret, refreshToken, replacedSessions: replaced.length };
+  if (opened === undefined) throw new Error('A session was not stored');
+  const { replacedSessions, ...session } = opened;
+  return { session, secret, refreshToken, replacedSessions };
 }
 
 /** `session` as Prisma would read it. */
 export const COLUMNS = `id, user_id AS "userId", transport, secret_hash AS "secretHash", device,
   ip_address AS "ipAddress", network, created_at AS "createdAt", authenticated_at AS "authenticatedAt",
   last_seen_at AS "lastSeenAt", refreshes, expires_at AS "expiresAt", ended_at AS "endedAt", end_reason AS "endReason"`;
+
+// Those that it replaces are looked for in what was there before it: a clock that was set back cannot make it
+// one of them.
+const OPEN = `
+  WITH opened AS (
+    INSERT INTO session (id, user_id, transport, secret_hash, device, ip_address, network, expires_at)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, naru_now() + $8 * interval '1 day') RETURNING *
+  ), replaced AS (
+    UPDATE session SET ended_at = naru_now(), end_reason = 'REPLACED' WHERE id IN (
+      SELECT id FROM session WHERE user_id = $2 AND ended_at IS NULL AND expires_at > naru_now()
+      ORDER BY created_at DESC, id DESC OFFSET $9) RETURNING id
+  ), refreshable AS (
+    INSERT INTO refresh_token (id, session_id, token_hash)
+    SELECT $10, id, $11 FROM opened WHERE $11::bytea IS NOT NULL
+  )
+  SELECT ${COLUMNS}, (SELECT count(*)::int FROM replaced) AS "replacedSessions" FROM opened`;
 
 /**
  * Ends live sessions of an account; returns their ids. Their next call is refused, and their sockets

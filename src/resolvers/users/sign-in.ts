@@ -51,12 +51,12 @@ export async function signIn(
 ): Promise<SignedIn> {
   const { transport } = input;
   requireTransport(ctx, transport);
-  claimHash(ctx);
   const login = readLogin(input.login);
   const network = networkOfClient(ctx);
   const taken: Taken[] = [];
   const giveBack = () => Promise.all(taken.map((points) => points.giveBack()));
   try {
+    claimHash(ctx);
     taken.push(await ctx.credentialLimiter.take([{ name: 'sign-in-network', key: network }]));
     const account = await findAccount(ctx.database, login, network);
     // By the login as it was written: counted by account, a username and an address that share a limit would
