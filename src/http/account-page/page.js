@@ -184,10 +184,11 @@ document.addEventListener('click', ({ target }) => {
 document.addEventListener('change', ({ target }) => {
   if (target.matches('[data-reveal]')) reveal(target);
 });
-window.addEventListener('hashchange', readAddress);
 void load()
   .catch((refusal) => refusal)
   .then((refusal) => {
     readAddress();
+    // From now on: what changed until here has just been read, and would be closed again.
+    window.addEventListener('hashchange', readAddress);
     if (refusal) note(endSentence(refusal.message));
   });
