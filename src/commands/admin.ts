@@ -23,7 +23,7 @@ const HELP = `Usage: npm run --silent admin -- COMMAND
   create --username NAME --email ADDRESS --role ROLE[,ROLE] [--display-name TEXT] [--password-stdin]
       Makes an account. Roles: USER, OPERATOR, AUDITOR, ADMIN. This is how the first ADMIN is made.
   reset-password --username NAME [--password-stdin]
-      Sets an account's password, and ends its sessions and personal access tokens.
+      Sets an account's password, and ends its sessions, personal access tokens and link to GitHub.
   invite
       Prints a code for one sign-up within 7 days, where SIGNUP=invite.
   rotate-signing-key

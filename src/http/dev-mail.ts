@@ -24,9 +24,6 @@ export async function getDevMail(
   return reply
     .header('content-type', 'text/html; charset=utf-8')
     .header('content-security-policy', POLICY)
-    .header('cache-control', 'no-store')
-    .header('referrer-policy', 'no-referrer')
-    .header('x-content-type-options', 'nosniff')
     .send(`<!doctype html>
 <html lang="en">
 <meta charset="utf-8">

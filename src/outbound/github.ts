@@ -1,5 +1,6 @@
 // GitHub as far as accounts need it. It speaks OAuth 2 without discovery, so its endpoints are written
-// down here; they are the same ones on github.com and on an Enterprise Server.
+// down here; they are the same ones on github.com and on an Enterprise Server. All of it in one file: what
+// GitHub's answers mean is a matter of which call they answer.
 import {
   AuthorizationResponseError,
   type AuthorizationServer,

@@ -38,7 +38,9 @@ export async function contextOf(
   try {
     return await createContext(app, origin);
   } catch (error) {
-    if (credential?.kind !== 'cookie' || !(error instanceof UnauthenticatedError)) throw error;
+    const isOver = credential?.kind === 'cookie' && error instanceof UnauthenticatedError;
+    // An EventSource that is answered with 401 stops; as a guest it would come back for ever.
+    if (!isOver || isEventStream) throw error;
     return createContext(app, { ...origin, credential: null });
   }
 }
@@ -85,7 +87,7 @@ export async function readCredential(
   return cookieCredential(secret);
 }
 
-export function foreignPage(): ForbiddenError {
+function foreignPage(): ForbiddenError {
   return new ForbiddenError(
     `With a cookie, send an Origin that is allowed here (ALLOWED_ORIGINS) and the header ${CSRF_HEADER}`,
   );

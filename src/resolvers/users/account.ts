@@ -8,7 +8,7 @@ import {
 } from '#lib/errors.ts';
 import { transact } from '#outbox.ts';
 import { userDeleted } from '#pubsub/topics/users.ts';
-import { requireSession, requireViewer } from './access.ts';
+import { requireSession, requireViewer, type SignedInViewer } from './access.ts';
 import { actorOf, eraseAuditAddresses, recordAudit } from './audit.ts';
 import { claimHash, giveBackUnlessWrong, mayMail, networkOfClient } from './credential-limits.ts';
 import { revokeLink, takeLink } from './github-link.ts';
@@ -81,7 +81,7 @@ export async function changeEmail(
   const isWithin = await mayMail(ctx, 'change', email);
   await ctx.database.transaction(async (sql) => {
     await requireUnchanged(sql, viewer, provenHash);
-    if (!canMail(ctx)) return setEmail(ctx, sql, { userId, email, isVerified: false });
+    if (!canMail(ctx)) return setEmail(ctx, sql, viewer, { email, isVerified: false });
     const payload = { email };
     const proof = await createOneTimeToken(sql, { purpose: 'VERIFY_EMAIL', userId, payload });
     if (isWithin)
@@ -124,7 +124,7 @@ async function finishChange(ctx: Context, token: string): Promise<string> {
         'The token is unknown, used, expired, or of another account',
       );
     }
-    await setEmail(ctx, sql, { userId, email: consumed.payload.email, isVerified: true });
+    await setEmail(ctx, sql, viewer, { email: consumed.payload.email, isVerified: true });
     if (account.email !== null && account.email !== consumed.payload.email) {
       await queueMail(sql, ctx, emailChangedMail(occasionOf(ctx, account.email)));
     }
@@ -135,8 +135,10 @@ async function finishChange(ctx: Context, token: string): Promise<string> {
 async function setEmail(
   ctx: Context,
   sql: Sql,
-  { userId, email, isVerified }: { userId: string; email: string; isVerified: boolean },
+  viewer: SignedInViewer,
+  { email, isVerified }: { readonly email: string; readonly isVerified: boolean },
 ): Promise<void> {
+  const { userId } = viewer;
   const [other] = await sql.query('SELECT id FROM users WHERE email = $1 AND id <> $2', [
     email,
     userId,
@@ -153,13 +155,11 @@ async function setEmail(
     throw isTaken(error) ? taken() : error;
   }
   await dropOneTimeTokens(sql, userId, ['RESET_PASSWORD', 'VERIFY_EMAIL']);
-  const { viewer, origin } = ctx;
-  const sessionId = viewer?.proof.kind === 'session' ? viewer.proof.id : null;
-  await recordAudit(
-    sql,
-    { userId, sessionId, ipAddress: origin.client.ipAddress },
-    { action: 'EMAIL_CHANGED', subject: { type: 'User', id: userId }, details: { isVerified } },
-  );
+  await recordAudit(sql, actorOf(ctx, viewer), {
+    action: 'EMAIL_CHANGED',
+    subject: { type: 'User', id: userId },
+    details: { isVerified },
+  });
 }
 
 function taken(): ConflictError {

@@ -115,9 +115,14 @@ export function digestOf(salt: Uint8Array, ipAddress: string): Buffer<ArrayBuffe
   return createHash('sha256').update(salt).update(ipAddress).digest() as Buffer<ArrayBuffer>;
 }
 
-/** Takes away from where somebody acted. That they did, and what, stays. */
+/**
+ * Takes away from where somebody acted, and from where something was done to them by nobody known: that
+ * may be them. That it was done, and what, stays.
+ */
 export async function eraseAuditAddresses(sql: Sql, actorId: string): Promise<void> {
-  await sql.query('UPDATE audit_entry SET ip_address = NULL, ip_salt = NULL WHERE actor_id = $1', [
-    actorId,
-  ]);
+  await sql.query(
+    `UPDATE audit_entry SET ip_address = NULL, ip_salt = NULL
+     WHERE actor_id = $1 OR (actor_id IS NULL AND subject_id = $1)`,
+    [actorId],
+  );
 }

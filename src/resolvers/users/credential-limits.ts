@@ -19,7 +19,7 @@ export const CREDENTIAL_LIMITS = {
   'sign-in-login': { points: 100, perSeconds: 3_600 },
   /** Wrong passwords within one session. */
   'password-session': { points: 10, perSeconds: 900 },
-  /** Changes of one account's password, tried or done: each is two hashes. */
+  /** Changes of the password within one session, tried or done: each is two hashes. */
   'password-change': { points: 20, perSeconds: 900 },
   /** Accounts asked for from one network. */
   'sign-up-network': { points: 20, perSeconds: 3_600 },

@@ -39,7 +39,7 @@ export async function changePassword(
     user.displayName,
     user.email,
   ]);
-  await ctx.credentialLimiter.take([{ name: 'password-change', key: user.id }]);
+  await ctx.credentialLimiter.take([{ name: 'password-change', key: viewer.proof.id }]);
   const provenHash = await proveAgain(ctx, viewer, input.currentPassword);
   const hash = await ctx.passwords.hash(input.newPassword);
   return ctx.database.transaction(async (sql) => {

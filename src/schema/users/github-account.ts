@@ -3,7 +3,7 @@ import { ConflictError, ForbiddenError, NotFoundError, UnauthenticatedError } fr
 import { unlinkGitHub } from '#resolvers/users/github-link.ts';
 import { builder } from '#schema/builder.ts';
 import { withScope, withSession } from '#schema/policy.ts';
-import { User } from './user.ts';
+import { userOf } from './changed.ts';
 
 const STATE_MEANINGS: Readonly<Record<GitHubLinkState, string>> = {
   LINKED: 'GitHub takes the token that the account gave us, as far as we know.',
@@ -53,14 +53,7 @@ builder.prismaObjectField('User', 'githubAccount', (t) =>
 
 const GitHubUnlinked = builder.objectRef<{ readonly userId: string }>('GitHubUnlinked').implement({
   description: 'Nobody signs in with that GitHub account here any more.',
-  fields: (t) => ({
-    user: t.prismaField({
-      type: User,
-      description: 'The account that it was linked to.',
-      resolve: (query, { userId }, _args, ctx) =>
-        ctx.prisma.user.findUniqueOrThrow({ ...query, where: { id: userId } }),
-    }),
-  }),
+  fields: (t) => ({ user: userOf(t, 'The account that it was linked to.') }),
 });
 
 builder.mutationField('unlinkGitHub', (t) =>

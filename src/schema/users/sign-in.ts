@@ -11,8 +11,8 @@ import { type RefreshedSession, refreshSession } from '#resolvers/users/refresh.
 import { type SignedIn as SignedInShape, signIn } from '#resolvers/users/sign-in.ts';
 import { builder } from '#schema/builder.ts';
 import { withOpen } from '#schema/policy.ts';
+import { userOf } from './changed.ts';
 import { Session } from './session.ts';
-import { User } from './user.ts';
 
 const TRANSPORT_MEANINGS: Readonly<Record<SessionTransport, string>> = {
   COOKIE:
@@ -35,12 +35,7 @@ const SessionTransportEnum = builder.enumType('SessionTransport', {
 const SignedIn = builder.objectRef<SignedInShape>('SignedIn').implement({
   description: 'A new session. Its secrets are shown this once.',
   fields: (t) => ({
-    user: t.prismaField({
-      type: User,
-      description: 'The account that signed in.',
-      resolve: (query, { userId }, _args, ctx) =>
-        ctx.prisma.user.findUniqueOrThrow({ ...query, where: { id: userId } }),
-    }),
+    user: userOf(t, 'The account that signed in.'),
     session: t.field({
       type: Session,
       description: 'The session.',
