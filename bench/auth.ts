@@ -77,7 +77,7 @@ async function compareSignIns(): Promise<void> {
   for (let round = -1; round < ROUNDS; round += 1) {
     const control = await verifyRate();
     let turn = 0;
-    const rate = await countFor(SECONDS, 2 * CORES, () => signIn(turn++ % ACCOUNTS));
+    const rate = await countFor(SECONDS, 4 * CORES, () => signIn(turn++ % ACCOUNTS));
     if (round < 0) continue;
     raw.push(control);
     own.push(rate);

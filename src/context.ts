@@ -87,39 +87,60 @@ export interface Context extends Services {
   readonly isGone: () => boolean;
   /** The cursor of what the client received last, where it said so beside the operation. */
   readonly lastEventId: string | null;
+  /** What `perContext` keeps. */
+  readonly remembered: Map<object, unknown>;
   /** The same request's next moment: the viewer is read again and nothing is remembered. */
   readonly refresh: () => Promise<Context>;
 }
 
 /** Throws `UnauthenticatedError` for a credential that is unknown, expired or revoked. */
 export async function createContext(app: Services, origin: Origin): Promise<Context> {
-  const { requestId, credential, isGone, lastEventId = null } = origin;
+  const { credential } = origin;
   const viewer = credential === null ? null : await app.authenticate(credential);
-  let log: Log | null = null;
-  return {
-    ...app,
-    // Made when first used: most requests have nothing to say.
-    get log() {
-      log ??= app.log.child({ requestId });
-      return log;
-    },
-    viewer,
-    origin,
-    requestId,
-    isGone,
-    lastEventId,
-    refresh: () => createContext(app, origin),
-  };
+  const context: Context = Object.create(prototypeOf(app));
+  return Object.assign(context, { viewer, origin, remembered: new Map() });
 }
 
-/** A value made once a context, e.g. a loader: it dies with the request and is shared with nobody. */
+const prototypes = new WeakMap<Services, object>();
+
+/** What all contexts have in common, so that each is three fields: there is one a request and more a stream. */
+function prototypeOf(app: Services): object {
+  const known = prototypes.get(app);
+  if (known !== undefined) return known;
+  // Made when first used: most requests have nothing to say.
+  const logOf = perContext(({ requestId }) => app.log.child({ requestId }));
+  const derived: Record<string, (ctx: Context) => unknown> = {
+    log: logOf,
+    requestId: ({ origin }) => origin.requestId,
+    isGone: ({ origin }) => origin.isGone,
+    lastEventId: ({ origin }) => origin.lastEventId ?? null,
+    refresh:
+      ({ origin }) =>
+      () =>
+        createContext(app, origin),
+  };
+  const prototype: object = Object.create(app);
+  for (const [name, read] of Object.entries(derived)) {
+    Object.defineProperty(prototype, name, {
+      get(this: Context) {
+        return read(this);
+      },
+    });
+  }
+  prototypes.set(app, prototype);
+  return prototype;
+}
+
+/**
+ * A value made once a context, e.g. a loader: it dies with the request and is shared with nobody. It is kept
+ * on the context and not in a WeakMap, which would keep every context until the next full collection.
+ */
 export function perContext<Value>(create: (ctx: Context) => Value): (ctx: Context) => Value {
-  const values = new WeakMap<Context, Value>();
   return (ctx) => {
-    const known = values.get(ctx);
-    if (known !== undefined) return known;
+    const known = ctx.remembered.get(create);
+    if (known !== undefined) return known as Value;
     const value = create(ctx);
-    values.set(ctx, value);
+    ctx.remembered.set(create, value);
     return value;
   };
 }

@@ -15,7 +15,7 @@ export type HashAnswer =
   | { readonly kind: 'fault'; readonly message: string };
 
 /** Steps of nice value: whoever waits for an answer without a password in it goes first. */
-const NICER_BY = 10;
+const NICER_BY = 19;
 
 if (parentPort !== null) {
   const port = parentPort;

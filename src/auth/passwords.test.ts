@@ -4,7 +4,7 @@ import { constants, getPriority } from 'node:os';
 import path from 'node:path';
 import { inspect } from 'node:util';
 import type { Worker } from 'node:worker_threads';
-import { afterEach, expect, test } from 'vitest';
+import { afterEach, expect, test, vi } from 'vitest';
 import { InvalidInputError, UnavailableError } from '#lib/errors.ts';
 import { createPasswords, type Passwords, type PasswordsOptions } from './passwords.ts';
 
@@ -116,13 +116,28 @@ test('beyond those under way and those who may wait, everyone is refused before 
   expect(workers).toHaveLength(2);
 });
 
-test('whether there is room is known before anything else is done', async () => {
-  const { passwords } = open({ hashesAtOnce: 1, queueMax: 1 });
-  passwords.requireRoom();
-  const taken = [passwords.hash(PASSWORD), passwords.hash(PASSWORD)];
-  expect(() => passwords.requireRoom()).toThrow(UnavailableError);
-  await Promise.all(taken);
-  passwords.requireRoom();
+test('work that is admitted has its place before it hashes, and what finds none is not begun', async () => {
+  let overflows = 0;
+  const onOverflow = () => void (overflows += 1);
+  const { passwords, done } = open({ hashesAtOnce: 1, queueMax: 1, onOverflow });
+  const lookUp = Promise.withResolvers<void>();
+  const admitted = [0, 1].map(() =>
+    passwords.admit(async () => {
+      await lookUp.promise;
+      return passwords.verify(SAME_AS_OURS, PASSWORD);
+    }),
+  );
+  const third = vi.fn(async () => 'done');
+  await expect(passwords.admit(third)).rejects.toMatchObject({ code: 'UNAVAILABLE' });
+  expect({ calls: third.mock.calls, done, overflows }).toEqual({
+    calls: [],
+    done: [],
+    overflows: 1,
+  });
+  lookUp.resolve();
+  expect((await Promise.all(admitted)).every(({ matches }) => matches)).toBe(true);
+  await expect(passwords.admit(() => Promise.reject(new Error('no')))).rejects.toThrow('no');
+  await expect(passwords.admit(third)).resolves.toBe('done');
 });
 
 test('the longer the queue, the later one is told to come again', async () => {
@@ -231,7 +246,7 @@ test.runIf(process.platform === 'linux')(
     const own = getPriority(process.pid);
     await Promise.all([passwords.hash(PASSWORD), passwords.hash(PASSWORD)]);
     const priorities = readdirSync('/proc/self/task').map((id) => getPriority(Number(id)));
-    const lowered = Math.min(own + 10, constants.priority.PRIORITY_LOW);
+    const lowered = Math.min(own + 19, constants.priority.PRIORITY_LOW);
     expect(priorities.filter((priority) => priority === lowered)).toHaveLength(2);
     expect(getPriority(process.pid)).toBe(own);
   },

@@ -17,10 +17,10 @@ export interface Passwords {
    */
   verify(phc: string | null, password: string): Promise<Verification>;
   /**
-   * Throws the `UnavailableError` that the next hash would, so that what cannot be hashed anyway costs
-   * nothing else before.
+   * Work that hashes, with a place kept for it: what finds none is refused at once with `UnavailableError`,
+   * before it has cost anything else.
    */
-  requireRoom(): void;
+  admit<Result>(work: () => Promise<Result>): Promise<Result>;
   /** What waits is rejected with `UnavailableError`, what is under way ends; then the threads do. */
   close(): Promise<void>;
 }
@@ -74,26 +74,33 @@ export function createPasswords(options: PasswordsOptions): Passwords {
   const queueMax = options.queueMax ?? QUEUE_PER_THREAD * options.hashesAtOnce;
   const waiting: Job[] = [];
   const threads = new Set<Thread>();
+  let admitted = 0;
   let secondsEach = SECONDS_EACH_AT_FIRST;
   let isClosed = false;
   /** Settled once, after `close`: when nothing is under way any more. */
   const idle = Promise.withResolvers<void>();
 
-  function requireRoom(): void {
+  function requireOpen(): void {
     if (isClosed) throw new UnavailableError('This server is stopping');
+  }
+
+  function requireQueue(): void {
     // Who waits, waits for a thread: there is none to spare then, even where fewer run than may.
     const isRoom = threads.size < options.hashesAtOnce || idleThread() !== undefined;
     const isServed = waiting.length === 0 && isRoom;
-    if (!isServed && waiting.length >= queueMax) {
-      options.onOverflow?.();
-      throw new UnavailableError('Too many passwords are being checked', {
-        retryAfterSeconds: Math.ceil(((waiting.length + 1) * secondsEach) / options.hashesAtOnce),
-      });
-    }
+    if (!isServed && waiting.length >= queueMax) refuse(waiting.length);
   }
 
-  function ask(request: HashRequest): Promise<HashAnswer> {
-    requireRoom();
+  function refuse(before: number): never {
+    options.onOverflow?.();
+    throw new UnavailableError('Too many passwords are being checked', {
+      retryAfterSeconds: Math.ceil(((before + 1) * secondsEach) / options.hashesAtOnce),
+    });
+  }
+
+  async function ask(request: HashRequest): Promise<HashAnswer> {
+    requireOpen();
+    requireQueue();
     return new Promise((resolve, reject) => {
       waiting.push({ request, resolve, reject, attempts: 0, startedAtMs: 0 });
       handOut();
@@ -210,7 +217,16 @@ export function createPasswords(options: PasswordsOptions): Passwords {
       return { matches, needsRehash: matches && parameters !== 'today' };
     },
 
-    requireRoom,
+    async admit(work) {
+      requireOpen();
+      if (admitted >= options.hashesAtOnce + queueMax) refuse(queueMax);
+      admitted += 1;
+      try {
+        return await work();
+      } finally {
+        admitted -= 1;
+      }
+    },
 
     async close() {
       isClosed = true;

@@ -4,12 +4,12 @@ import DirectivesPlugin from '@pothos/plugin-directives';
 import ErrorsPlugin from '@pothos/plugin-errors';
 import PrismaPlugin from '@pothos/plugin-prisma';
 import RelayPlugin from '@pothos/plugin-relay';
-import ScopeAuthPlugin from '@pothos/plugin-scope-auth';
+import ScopeAuthPlugin, { RequestCache } from '@pothos/plugin-scope-auth';
 import ValidationPlugin from '@pothos/plugin-validation';
 import { z } from 'zod';
 import type { Scope } from '#auth/scopes.ts';
 import type { Role } from '#auth/viewer.ts';
-import type { Context } from '#context.ts';
+import { type Context, perContext } from '#context.ts';
 import { getDatamodel, type default as PrismaTypes } from '#generated/pothos-types.ts';
 import { ForbiddenError, InvalidInputError, UnauthenticatedError } from '#lib/errors.ts';
 import { decodeGlobalId, encodeGlobalId } from '#lib/global-id.ts';
@@ -157,6 +157,10 @@ export const builder = new SchemaBuilder<{
     defaultEdgeTypeOptions: { description: 'An item of a page and where it stands.' },
   },
 });
+
+// The plugin's own way is a WeakMap: measured, that keeps every request's objects until a full collection.
+const scopesOf = perContext((ctx) => new RequestCache(builder, ctx));
+RequestCache.fromContext = ((ctx: Context) => scopesOf(ctx)) as typeof RequestCache.fromContext;
 
 builder.queryType({ description: 'Reads. Nothing here changes anything.' });
 builder.mutationType({

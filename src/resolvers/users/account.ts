@@ -10,7 +10,7 @@ import { transact } from '#outbox.ts';
 import { userDeleted } from '#pubsub/topics/users.ts';
 import { requireSession, requireViewer, type SignedInViewer } from './access.ts';
 import { actorOf, eraseAuditAddresses, recordAudit } from './audit.ts';
-import { claimHash, giveBackUnlessWrong, mayMail, networkOfClient } from './credential-limits.ts';
+import { giveBackUnlessWrong, mayMail, networkOfClient, withHash } from './credential-limits.ts';
 import { revokeLink, takeLink } from './github-link.ts';
 import { lockViewer } from './locked-account.ts';
 import { canMail, queueMail } from './mail.ts';
@@ -99,16 +99,17 @@ export async function verifyEmail(
   ctx: Context,
   input: { readonly token: string; readonly password: string | null },
 ): Promise<string> {
-  claimHash(ctx);
-  const taken = await ctx.credentialLimiter.take([
-    { name: 'one-time-network', key: networkOfClient(ctx) },
-  ]);
-  return giveBackUnlessWrong(taken, async () => {
-    const { token, password } = input;
-    const change = await findOneTimeToken(ctx.database, 'VERIFY_EMAIL', token);
-    return change === null
-      ? finishSignUp(ctx, { token, password: password ?? '' })
-      : finishChange(ctx, token);
+  return withHash(ctx, async () => {
+    const taken = await ctx.credentialLimiter.take([
+      { name: 'one-time-network', key: networkOfClient(ctx) },
+    ]);
+    return giveBackUnlessWrong(taken, async () => {
+      const { token, password } = input;
+      const change = await findOneTimeToken(ctx.database, 'VERIFY_EMAIL', token);
+      return change === null
+        ? finishSignUp(ctx, { token, password: password ?? '' })
+        : finishChange(ctx, token);
+    });
   });
 }
 

@@ -44,15 +44,20 @@ export type CredentialLimiter = RateLimiter<keyof typeof CREDENTIAL_LIMITS>;
 const hashed = new WeakSet<Origin>();
 
 /**
- * One field of a request may hash a password, whatever its aliases: hashing is what attackers would
- * have us do. Throws `RateLimitedError`, and `UnavailableError` where too many wait for theirs.
+ * Work that hashes a password. One field of a request may, whatever its aliases: hashing is what attackers
+ * would have us do. Throws `RateLimitedError`, and `UnavailableError` where too many wait for theirs.
  */
-export function claimHash({ origin, passwords }: Context): void {
-  passwords.requireRoom();
-  if (hashed.has(origin)) {
-    throw new RateLimitedError('One password a request: send the others by themselves', 1);
-  }
-  hashed.add(origin);
+export function withHash<Result>(
+  { origin, passwords }: Context,
+  work: () => Promise<Result>,
+): Promise<Result> {
+  return passwords.admit(async () => {
+    if (hashed.has(origin)) {
+      throw new RateLimitedError('One password a request: send the others by themselves', 1);
+    }
+    hashed.add(origin);
+    return work();
+  });
 }
 
 /** Returns what was taken for `work` where that succeeds, and where nothing could be tried. */

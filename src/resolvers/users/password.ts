@@ -9,7 +9,7 @@ import {
 } from '#lib/errors.ts';
 import { requireSession, type SignedInViewer } from './access.ts';
 import { actorOf, recordAudit } from './audit.ts';
-import { claimHash, giveBackUnlessWrong, mayMail, networkOfClient } from './credential-limits.ts';
+import { giveBackUnlessWrong, mayMail, networkOfClient, withHash } from './credential-limits.ts';
 import { revokeLink, takeLink } from './github-link.ts';
 import { type LockedAccount, lockAccount, lockViewer } from './locked-account.ts';
 import { canMail, queueMail } from './mail.ts';
@@ -61,12 +61,19 @@ export async function changePassword(
  * again, or, where the account has none, a sign-in within the last 15 minutes. Returns the hash that
  * was proven. Throws `InvalidCredentialsError`, `RateLimitedError`, `ForbiddenError`.
  */
-export async function proveAgain(
+export function proveAgain(
+  ctx: Context,
+  viewer: SignedInViewer,
+  password: string | null,
+): Promise<string | null> {
+  return withHash(ctx, () => provePassword(ctx, viewer, password));
+}
+
+async function provePassword(
   ctx: Context,
   { userId, proof }: SignedInViewer,
   password: string | null,
 ): Promise<string | null> {
-  claimHash(ctx);
   // By session and not by account: a thief's wrong passwords must not keep its owner from changing it.
   const taken = await ctx.credentialLimiter.take([{ name: 'password-session', key: proof.id }]);
   return giveBackUnlessWrong(taken, async () => {
@@ -140,11 +147,12 @@ export async function resetPassword(
 ): Promise<{ readonly endedSessions: number }> {
   const { token, newPassword } = input;
   requireGoodPassword(newPassword, 'input.newPassword', []);
-  claimHash(ctx);
-  const taken = await ctx.credentialLimiter.take([
-    { name: 'one-time-network', key: networkOfClient(ctx) },
-  ]);
-  return giveBackUnlessWrong(taken, () => resetByToken(ctx, token, newPassword));
+  return withHash(ctx, async () => {
+    const taken = await ctx.credentialLimiter.take([
+      { name: 'one-time-network', key: networkOfClient(ctx) },
+    ]);
+    return giveBackUnlessWrong(taken, () => resetByToken(ctx, token, newPassword));
+  });
 }
 
 async function resetByToken(

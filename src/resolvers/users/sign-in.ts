@@ -12,7 +12,7 @@ import {
 import type { Taken } from '#redis/rate-limit.ts';
 import { showProven } from './access.ts';
 import { recordAudit } from './audit.ts';
-import { claimHash, networkOfClient } from './credential-limits.ts';
+import { networkOfClient, withHash } from './credential-limits.ts';
 import { lockAccount } from './locked-account.ts';
 import { withAccessToken } from './refresh.ts';
 import { endSessions, type OpenedSession, openSession } from './session.ts';
@@ -28,6 +28,13 @@ export interface SignedIn {
   readonly refreshToken: string | null;
 }
 
+export interface SignInInput {
+  /** Username or e-mail address. */
+  readonly login: string;
+  readonly password: string;
+  readonly transport: SessionTransport;
+}
+
 interface SignInAccount {
   readonly userId: string;
   readonly hash: string | null;
@@ -40,23 +47,27 @@ interface SignInAccount {
  * there is such an account. Throws `InvalidCredentialsError`, `RateLimitedError`, and `ForbiddenError`
  * for COOKIE where no page that we trust asks and, with the right password only, for a disabled account.
  */
-export async function signIn(
+export async function signIn(ctx: Context, input: SignInInput): Promise<SignedIn> {
+  requireTransport(ctx, input.transport);
+  try {
+    const signedIn = await withHash(ctx, () => signInByPassword(ctx, input));
+    ctx.metrics.signIns.inc({ outcome: 'signed-in' });
+    return signedIn;
+  } catch (error) {
+    ctx.metrics.signIns.inc({ outcome: outcomeOf(error) });
+    throw error;
+  }
+}
+
+async function signInByPassword(
   ctx: Context,
-  input: {
-    /** Username or e-mail address. */
-    readonly login: string;
-    readonly password: string;
-    readonly transport: SessionTransport;
-  },
+  { transport, ...input }: SignInInput,
 ): Promise<SignedIn> {
-  const { transport } = input;
-  requireTransport(ctx, transport);
   const login = readLogin(input.login);
   const network = networkOfClient(ctx);
   const taken: Taken[] = [];
   const giveBack = () => Promise.all(taken.map((points) => points.giveBack()));
   try {
-    claimHash(ctx);
     taken.push(await ctx.credentialLimiter.take([{ name: 'sign-in-network', key: network }]));
     const account = await findAccount(ctx.database, login, network);
     // By the login as it was written: counted by account, a username and an address that share a limit would
@@ -83,13 +94,11 @@ export async function signIn(
       return openAudited(ctx, sql, account.userId, transport);
     });
     await giveBack();
-    ctx.metrics.signIns.inc({ outcome: 'signed-in' });
     if (needsRehash) await rehash(ctx, account, input.password);
     return await handOut(ctx, opened);
   } catch (error) {
     // Nothing was learned about the password: it was no try.
     if (error instanceof UnavailableError) await giveBack();
-    ctx.metrics.signIns.inc({ outcome: outcomeOf(error) });
     throw error;
   }
 }

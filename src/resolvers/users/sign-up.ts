@@ -14,7 +14,7 @@ import {
 import { newId } from '#lib/ids.ts';
 import { showProven } from './access.ts';
 import { recordAudit } from './audit.ts';
-import { claimHash, mayMail, networkOfClient } from './credential-limits.ts';
+import { mayMail, networkOfClient, withHash } from './credential-limits.ts';
 import { canMail, queueMail } from './mail.ts';
 import { occasionOf } from './mail-occasion.ts';
 import { alreadyRegisteredMail, signUpMail, usernameTakenMail } from './mail-texts.ts';
@@ -70,23 +70,24 @@ export async function signUp(
   const username = parseUsername(input.username, 'input.username');
   const displayName = parseDisplayName(input.displayName, 'input.displayName');
   requireGoodPassword(input.password, 'input.password', [email, username, displayName]);
-  claimHash(ctx);
-  const taken = await ctx.credentialLimiter.take([
-    { name: 'sign-up-network', key: networkOfClient(ctx) },
-  ]);
-  try {
-    const invitationHash = await findInvitation(ctx, input.invitation);
-    const passwordHash = await ctx.passwords.hash(input.password);
-    const wanted = { email, username, displayName, passwordHash, invitationHash };
-    return await ctx.database.transaction(async (sql) => {
-      if (canMail(ctx)) return askForProof(ctx, sql, wanted);
-      await makeAccount(ctx, sql, wanted, { isEmailVerified: false });
-      return 'SIGN_IN';
-    });
-  } catch (error) {
-    if (error instanceof UnavailableError) await taken.giveBack();
-    throw error;
-  }
+  return withHash(ctx, async () => {
+    const taken = await ctx.credentialLimiter.take([
+      { name: 'sign-up-network', key: networkOfClient(ctx) },
+    ]);
+    try {
+      const invitationHash = await findInvitation(ctx, input.invitation);
+      const passwordHash = await ctx.passwords.hash(input.password);
+      const wanted = { email, username, displayName, passwordHash, invitationHash };
+      return await ctx.database.transaction(async (sql) => {
+        if (canMail(ctx)) return askForProof(ctx, sql, wanted);
+        await makeAccount(ctx, sql, wanted, { isEmailVerified: false });
+        return 'SIGN_IN';
+      });
+    } catch (error) {
+      if (error instanceof UnavailableError) await taken.giveBack();
+      throw error;
+    }
+  });
 }
 
 /** The same statements whether the address and the name are free or not; only the mail differs. */

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import type { Context } from '#context.ts';
 import { contextFor } from '../../../tests/support/inbox.ts';
 import { startNaru, type TestNaru } from '../../../tests/support/naru.ts';
 import { postSigned, untilStored } from '../../../tests/support/webhooks.ts';
@@ -16,18 +17,16 @@ test('a message that arrives between the head and the page is left to whoever fo
   await untilStored(naru, 1);
   const ctx = await contextFor(naru, await naru.tokenFor('alice'));
   const { webhookFeed } = naru.app;
-  const late = {
-    ...ctx,
-    webhookFeed: {
-      ...webhookFeed,
-      async readHead(key: string) {
-        const head = await webhookFeed.readHead(key);
-        await postSigned(naru.url, '{"between":1}');
-        await untilStored(naru, Number(head.head) + 1);
-        return head;
-      },
+  const lateFeed: typeof webhookFeed = {
+    ...webhookFeed,
+    async readHead(key: string) {
+      const head = await webhookFeed.readHead(key);
+      await postSigned(naru.url, '{"between":1}');
+      await untilStored(naru, Number(head.head) + 1);
+      return head;
     },
   };
+  const late: Context = Object.create(ctx, { webhookFeed: { value: lateFeed } });
   for (const page of [{}, { first: 10 }, { last: 10 }]) {
     const stored = Number((await webhookFeed.readHead('')).head);
     const found = await listMessages(late, { filter: {}, page }, {});
