@@ -1,4 +1,5 @@
 // Run as a child: one server of one kind on a free port, told by IPC what to serve and where.
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import Fastify from 'fastify';
 import mercurius from 'mercurius';
 import { createApp } from '#app.ts';
@@ -29,6 +30,7 @@ async function serve({ kind, environment, answer }: Order): Promise<void> {
   if (kind === 'naru') {
     const server = await createServer(app);
     process.send?.({ url: await server.listen() });
+    tellOfTheLoop();
     return;
   }
   const fastify = Fastify();
@@ -38,4 +40,15 @@ async function serve({ kind, environment, answer }: Order): Promise<void> {
     jit: 1,
   });
   process.send?.({ url: await fastify.listen({ host: '127.0.0.1', port: 0 }) });
+}
+
+/** Asked `loop`, tells the longest that the event loop stood still since it was asked last. */
+function tellOfTheLoop(): void {
+  const delay = monitorEventLoopDelay({ resolution: 1 });
+  delay.enable();
+  process.on('message', (question) => {
+    if (question !== 'loop') return;
+    process.send?.({ longestMs: delay.max / 1e6 });
+    delay.reset();
+  });
 }

@@ -41,6 +41,8 @@ async function compare(repositories: number): Promise<string[]> {
     client: { ipAddress: '127.0.0.1', userAgent: null },
     isGone: () => false,
     setSessionCookie: null,
+    idempotencyKey: null,
+    notes: { headers: {}, extensions: {} },
   };
   const ids = await app.database.query<{ id: string }>(
     'SELECT id FROM webhook_message WHERE source_id = $1 ORDER BY random() LIMIT 10000',

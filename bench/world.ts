@@ -27,6 +27,11 @@ export async function createBenchWorld(options: { webhooks?: number; withNats?: 
     REDIS_URL: redis.url,
     GITHUB_WEBHOOK_SECRET: SECRET,
     LOG_LEVEL: 'error',
+    // What is measured is what the server can do, not what one client may.
+    COST_PER_MINUTE: '1000000000',
+    GUEST_COST_PER_MINUTE: '1000000000',
+    WEBHOOKS_PER_MINUTE_SOURCE: '100000000',
+    WEBHOOKS_PER_MINUTE_NETWORK: '100000000',
     ...(nats !== null && { NATS_URL: nats.url }),
   };
   const app = await createApp(parseConfig({ ...environment, PORT: '0' }));
@@ -44,6 +49,7 @@ export async function createBenchWorld(options: { webhooks?: number; withNats?: 
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
   return {
+    folder,
     environment,
     database: app.database,
     postgres,

@@ -53,6 +53,11 @@ export async function createWorld(options: WorldOptions): Promise<World> {
   ]);
   if (bus === 'jetstream' && nats === null) throw new Error('No nats-server on PATH');
   const environment = {
+    // No limit on what one client may ask: that is tested by itself.
+    COST_PER_MINUTE: '0',
+    GUEST_COST_PER_MINUTE: '0',
+    WEBHOOKS_PER_MINUTE_SOURCE: '0',
+    WEBHOOKS_PER_MINUTE_NETWORK: '0',
     NODE_ENV: 'development',
     DATABASE_URL: postgres.url,
     REDIS_URL: redis.url,

@@ -22,6 +22,7 @@ import { createPostgresSession } from '#pubsub/postgres-session.ts';
 import { webhookStored } from '#pubsub/topics/webhooks.ts';
 import { topics } from '#pubsub/topics.ts';
 import { createRedis } from '#redis/client.ts';
+import { createQuotas } from '#redis/quota.ts';
 import { createRateLimiter } from '#redis/rate-limit.ts';
 import { CREDENTIAL_LIMITS } from '#resolvers/users/credential-limits.ts';
 import { createEndedFinder } from '#resolvers/users/ended-credentials.ts';
@@ -114,6 +115,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
         loadKeys: () => loadSigningKeys(database, config),
       }),
       passwords,
+      quotas: createQuotas(redis),
       credentialLimiter: createRateLimiter(redis, CREDENTIAL_LIMITS),
       mailer,
       github: createGitHub(config.github, { guard }),

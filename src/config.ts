@@ -28,6 +28,8 @@ const isNetwork = (text: string) => {
   );
 };
 
+const networks = list(isNetwork, 'must list addresses or networks, e.g. 10.0.0.0/8').default([]);
+
 /** GitHub's documented example secret: a default for development only. */
 export const DEVELOPMENT_WEBHOOK_SECRET = "It's a Secret to Everybody";
 
@@ -48,7 +50,7 @@ const settings = z.object({
   SECRET_KEY: z.string().min(32, 'must be at least 32 characters').optional(),
   PUBLIC_URL: url(['http', 'https']).refine(URL.canParse, 'must be a URL').optional(),
   ALLOWED_ORIGINS: list(isOrigin, 'must list origins, e.g. https://app.example.com').default([]),
-  TRUSTED_PROXIES: list(isNetwork, 'must list addresses or networks, e.g. 10.0.0.0/8').default([]),
+  TRUSTED_PROXIES: networks,
   COOKIE_SECURE: z.enum(['true', 'false']).default('true'),
   SESSION_DAYS: wholeNumber(1, 90).default(7),
   SESSION_IDLE_HOURS: wholeNumber(1, 2_160).default(72),
@@ -76,6 +78,20 @@ const settings = z.object({
   WEBHOOK_BODY_BYTES_MAX: wholeNumber(1024, 25 * 2 ** 20).default(2 ** 20),
   WEBHOOK_RETAIN_DAYS: wholeNumber(1, 3_650).default(30),
   WEBHOOK_RETAIN_BYTES: wholeNumber(2 ** 20, Number.MAX_SAFE_INTEGER).default(20 * 2 ** 30),
+  WEBHOOKS_PER_MINUTE_SOURCE: wholeNumber(0, 100_000_000).default(60_000),
+  WEBHOOKS_PER_MINUTE_NETWORK: wholeNumber(0, 100_000_000).default(6_000),
+  COST_PER_MINUTE: wholeNumber(0, 1_000_000_000).default(60_000),
+  GUEST_COST_PER_MINUTE: wholeNumber(0, 1_000_000_000).default(12_000),
+  TRUSTED_DOCUMENTS: z.string().min(1).optional(),
+  DOCUMENTS: z.enum(['any', 'trusted-only']).default('any'),
+  INTROSPECTION: z.enum(['on', 'off']).optional(),
+  INGRESS_ALLOW: networks,
+  INGRESS_DENY: networks,
+  API_ALLOW: networks,
+  API_DENY: networks,
+  OPERATIONS_ALLOW: networks,
+  OPERATIONS_DENY: networks,
+  ACCESS_LOG_SAMPLE: z.coerce.number().min(0).max(1).optional(),
   OPERATIONS_TOKEN: z.string().min(16, 'must be at least 16 characters').optional(),
   LOG_LEVEL: z.enum(['trace', 'debug', 'info', 'warn', 'error', 'silent']).default('info'),
   SHUTDOWN_TIMEOUT_MS: wholeNumber(0, 300_000).default(10_000),
@@ -121,9 +137,30 @@ export interface Config {
   readonly webhookBodyBytesMax: number;
   readonly webhookRetainDays: number;
   readonly webhookRetainBytes: number;
+  /** Webhooks that one source, and one network, may send a minute; 0 where there is no limit. */
+  readonly webhooksPerMinute: { readonly source: number; readonly network: number };
+  /** What the operations of one viewer, and those of a network's guests, may cost a minute; 0: no limit. */
+  readonly costPerMinute: { readonly viewer: number; readonly guest: number };
+  /** File of documents that are known beforehand; null where there are none. */
+  readonly trustedDocuments: string | null;
+  readonly onlyTrustedDocuments: boolean;
+  /** Whether everybody may read the schema, and is told names that are close to a wrong one. */
+  readonly introspection: boolean;
+  /** Who may reach each group of routes: the denied never, and where some are allowed, only those. */
+  readonly addresses: Readonly<Record<RouteGroup, AddressRule>>;
+  /** Of all requests, how many the access log tells, 0–1; those that failed are all told, unless it is 0. */
+  readonly accessLogSample: number;
   readonly operationsToken: string | null;
   readonly logLevel: string;
   readonly shutdownTimeoutMs: number;
+}
+
+export type RouteGroup = 'ingress' | 'api' | 'operations';
+
+/** Addresses and networks, IPv4 or IPv6. */
+export interface AddressRule {
+  readonly allow: readonly string[];
+  readonly deny: readonly string[];
 }
 
 export interface GitHubConfig {
@@ -177,6 +214,9 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
       faults.push(`${name} starts with http://: what GitHub gives could be read on the way`);
     }
   }
+  if (given['DOCUMENTS'] === 'trusted-only' && given['TRUSTED_DOCUMENTS'] === undefined) {
+    faults.push('TRUSTED_DOCUMENTS is not set: with DOCUMENTS=trusted-only nothing could run');
+  }
   if (!parsed.success || faults.length > 0) throw new ConfigError(faults);
   const set = parsed.data;
   return {
@@ -221,6 +261,20 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
     webhookBodyBytesMax: set.WEBHOOK_BODY_BYTES_MAX,
     webhookRetainDays: set.WEBHOOK_RETAIN_DAYS,
     webhookRetainBytes: set.WEBHOOK_RETAIN_BYTES,
+    webhooksPerMinute: {
+      source: set.WEBHOOKS_PER_MINUTE_SOURCE,
+      network: set.WEBHOOKS_PER_MINUTE_NETWORK,
+    },
+    costPerMinute: { viewer: set.COST_PER_MINUTE, guest: set.GUEST_COST_PER_MINUTE },
+    trustedDocuments: set.TRUSTED_DOCUMENTS ?? null,
+    onlyTrustedDocuments: set.DOCUMENTS === 'trusted-only',
+    introspection: (set.INTROSPECTION ?? (production ? 'off' : 'on')) === 'on',
+    addresses: {
+      ingress: { allow: set.INGRESS_ALLOW, deny: set.INGRESS_DENY },
+      api: { allow: set.API_ALLOW, deny: set.API_DENY },
+      operations: { allow: set.OPERATIONS_ALLOW, deny: set.OPERATIONS_DENY },
+    },
+    accessLogSample: set.ACCESS_LOG_SAMPLE ?? (production ? 1 : 0),
     operationsToken: set.OPERATIONS_TOKEN ?? null,
     logLevel: set.LOG_LEVEL,
     shutdownTimeoutMs: set.SHUTDOWN_TIMEOUT_MS,

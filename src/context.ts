@@ -6,6 +6,7 @@ import type { Config } from '#config.ts';
 import type { Database } from '#database/client.ts';
 import type { FeedHub } from '#feeds/hub.ts';
 import type { PrismaClient } from '#generated/prisma/client.ts';
+import type { RateLimitedError } from '#lib/errors.ts';
 import type { Log } from '#log.ts';
 import type { Metrics } from '#metrics.ts';
 import type { GitHub } from '#outbound/github.ts';
@@ -13,6 +14,7 @@ import type { Mailer } from '#outbound/mail.ts';
 import type { Bus } from '#pubsub/bus.ts';
 import type { PostgresSession } from '#pubsub/postgres-session.ts';
 import type { RedisClient } from '#redis/client.ts';
+import type { Quotas } from '#redis/quota.ts';
 import type { CredentialLimiter } from '#resolvers/users/credential-limits.ts';
 import type { FindEnded } from '#resolvers/users/ended-credentials.ts';
 import type { Authenticate } from '#resolvers/users/viewer.ts';
@@ -39,6 +41,7 @@ export interface Services {
   readonly findEnded: FindEnded;
   readonly accessTokens: AccessTokens;
   readonly passwords: Passwords;
+  readonly quotas: Quotas;
   readonly credentialLimiter: CredentialLimiter;
   readonly mailer: Mailer;
   /** Null where nobody signs in with GitHub. */
@@ -71,6 +74,18 @@ export interface Origin {
    * where it is not certain that a page that we trust is asking.
    */
   readonly setSessionCookie: ((cookie: SessionCookie | null) => void) | null;
+  /** The `Idempotency-Key` (or `X-Idempotency-Key`) header, unquoted; null where there is none. */
+  readonly idempotencyKey: string | null;
+  /** What goes out beside the answer. */
+  readonly notes: AnswerNotes;
+}
+
+/** Written while an operation runs, and sent with its answer: headers by HTTP only, extensions by every transport. */
+export interface AnswerNotes {
+  readonly headers: Record<string, string>;
+  readonly extensions: Record<string, unknown>;
+  /** Which root fields, by response name, are over a limit; absent until that was asked. */
+  refusals?: ReadonlyMap<string, RateLimitedError>;
 }
 
 export interface SessionCookie {

@@ -89,6 +89,18 @@ export function createMetrics() {
       labelNames: ['who', 'outcome'],
       registers,
     }),
+    addressRefusals: new Counter({
+      name: 'naru_address_refusals_total',
+      help: 'Requests refused for the address that they came from, by group of routes.',
+      labelNames: ['group'],
+      registers,
+    }),
+    rateLimited: new Counter({
+      name: 'naru_rate_limited_total',
+      help: 'What a limit refused: a field’s name, `cost`, `webhook-network` or `webhook-source`.',
+      labelNames: ['limit'],
+      registers,
+    }),
     jobFailures: new Counter({
       name: 'naru_job_failures_total',
       help: 'Runs of a job that threw; it is tried again.',

@@ -4,12 +4,24 @@ import type { Services } from '#context.ts';
 import { sendProblem } from '#http/problem.ts';
 import { registerRoutes } from '#http/routes.ts';
 import { createRequestIds } from '#lib/request-id.ts';
+import { topics } from '#pubsub/topics.ts';
 import { createSchema } from '#schema/index.ts';
+import { createAccessLog } from '#server/access-log.ts';
+import { registerAddresses } from '#server/addresses.ts';
 import { createCredentialWatch } from '#server/credential-watch.ts';
+import { createDocuments } from '#server/documents.ts';
 import { createEngine, type Engine } from '#server/engine.ts';
 import { registerGraphQL } from '#server/graphql.ts';
 import { pageHeaders, registerPageHeaders } from '#server/page-headers.ts';
+import { createPolicies } from '#server/policies.ts';
 import { markStopping } from '#server/request.ts';
+import { createResponseCache } from '#server/response-cache.ts';
+import {
+  CLIENT_LIMITS,
+  type ClientLimits,
+  registerClientLimits,
+  serverLimits,
+} from '#server/slow-clients.ts';
 import { createEventStreams, type EventStreamTimes } from '#server/sse.ts';
 import { registerWebSocket, type SocketTimes } from '#server/websocket.ts';
 
@@ -26,15 +38,17 @@ export interface ServerOptions {
   /** Instead of what is usual; for tests, which cannot wait that long. */
   readonly socketTimes?: Partial<SocketTimes>;
   readonly streamTimes?: Partial<EventStreamTimes>;
+  readonly clientLimits?: Partial<ClientLimits>;
 }
 
 const REQUEST_ID = /^[\w.-]{1,64}$/;
-// A body that trickles in slower than this is given up: ten times what GitHub waits for an answer.
-const REQUEST_TIMEOUT_MS = 100_000;
 
 /** All doors on one port: plain routes, GraphQL over HTTP and server-sent events, graphql-ws by upgrade. */
 export async function createServer(app: Services, options: ServerOptions = {}): Promise<Server> {
   const nextRequestId = createRequestIds();
+  const accessLog = createAccessLog(app);
+  const clientLimits = { ...CLIENT_LIMITS, ...options.clientLimits };
+  const { http, ...timeouts } = serverLimits(clientLimits);
   const fastify: FastifyInstance = Fastify({
     // Its own notices (where it listens, and the like) are ours to give.
     loggerInstance: app.log.child(
@@ -44,16 +58,18 @@ export async function createServer(app: Services, options: ServerOptions = {}): 
     logController: new LogController({ disableRequestLogging: true }),
     // One logger for all: a child each request costs more than most requests have to say.
     childLoggerFactory: (logger) => logger,
-    requestTimeout: REQUEST_TIMEOUT_MS,
+    ...timeouts,
     trustProxy: app.config.trustedProxies.length > 0 && [...app.config.trustedProxies],
     // Clients that offer HTTP/2 over plain HTTP ask for an upgrade as well: they are just answered.
     http: {
+      ...http,
       shouldUpgradeCallback: (request) => request.headers.upgrade?.toLowerCase() === 'websocket',
     },
     forceCloseConnections: 'idle',
     // For what is refused before a route is found, e.g. a path that is not percent-encoded UTF-8.
     frameworkErrors: (error, request, reply) => {
       // No hook has run for these.
+      accessLog.watch(request, reply);
       const headers = { ...pageHeaders(app.config), 'x-request-id': request.id };
       void sendProblem(error, request, reply.headers(headers));
     },
@@ -63,14 +79,33 @@ export async function createServer(app: Services, options: ServerOptions = {}): 
       return typeof given === 'string' && REQUEST_ID.test(given) ? given : nextRequestId();
     },
   });
+  accessLog.register(fastify);
   observeRequests(fastify, app);
   await registerPageHeaders(fastify, app);
-  const engine = createEngine(createSchema(), app.metrics);
+  registerAddresses(fastify, app);
+  registerClientLimits(fastify, app.log, clientLimits);
+  const schema = createSchema();
+  const policies = createPolicies(schema, app);
+  const engine = createEngine(schema, { metrics: app.metrics, policies });
+  const documents = await createDocuments(engine, app.config);
   const credentials = createCredentialWatch(app);
   const streams = createEventStreams(engine, credentials, options.streamTimes);
-  await registerGraphQL(fastify, app, engine, streams);
+  const cache = createResponseCache({
+    schema,
+    bus: app.bus,
+    topics,
+    onError: (error) => app.log.warn({ err: error }, 'No answer that may change is kept for now'),
+  });
+  await registerGraphQL(fastify, app, { engine, documents }, streams, cache);
   await registerRoutes(fastify, app);
-  const sockets = registerWebSocket(fastify, app, engine, credentials, options.socketTimes);
+  const sockets = registerWebSocket(
+    fastify,
+    app,
+    { engine, documents },
+    credentials,
+    accessLog,
+    options.socketTimes,
+  );
   const closeUnused = trackUnused(fastify);
   let closing = false;
   // Node closes what is idle when it stops; what becomes idle later would keep it for over a minute.
@@ -86,6 +121,7 @@ export async function createServer(app: Services, options: ServerOptions = {}): 
     streams.close();
     await sockets.close();
     await engine.endStreams();
+    await cache.close();
     closeUnused();
   });
 
@@ -117,17 +153,8 @@ function observeRequests(fastify: FastifyInstance, app: Services): void {
   });
   fastify.addHook('onResponse', (request, reply, done) => {
     const route = request.routeOptions.url ?? 'none';
-    const seconds = reply.elapsedTime / 1000;
     const status = `${Math.floor(reply.statusCode / 100)}xx`;
-    app.metrics.httpRequestSeconds.observe({ route, status }, seconds);
-    const level = reply.statusCode >= 500 ? 'warn' : 'debug';
-    if (app.log.isLevelEnabled(level)) {
-      const { id: requestId, method } = request;
-      app.log[level](
-        { requestId, method, route, statusCode: reply.statusCode, seconds },
-        'answered',
-      );
-    }
+    app.metrics.httpRequestSeconds.observe({ route, status }, reply.elapsedTime / 1000);
     done();
   });
 }

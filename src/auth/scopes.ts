@@ -8,6 +8,7 @@ export const SCOPES = {
   'users:read': 'Read every account; needs the role AUDITOR or ADMIN.',
   'users:write': 'Change roles, disable and enable accounts; needs the role ADMIN.',
   'audit:read': 'Read the audit log; needs the role AUDITOR or ADMIN.',
+  'schema:read': 'Read the schema by introspection where that is off for everybody else.',
   'operations:read': 'Read metrics and the details of readiness; needs the role OPERATOR or ADMIN.',
 } as const;
 

@@ -18,7 +18,12 @@ export interface Account {
 
 /** What proved who is asking. */
 export type Proof =
-  | { readonly kind: 'token'; readonly id: string }
+  | {
+      readonly kind: 'token';
+      readonly id: string;
+      /** Whether it runs documents of the manifest and no other. */
+      readonly trustedDocumentsOnly: boolean;
+    }
   | {
       readonly kind: 'session';
       readonly id: string;

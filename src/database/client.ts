@@ -25,6 +25,7 @@ export interface DatabaseOptions {
 // A statement that takes longer is a fault, not a slow query: ingress and readiness depend on it.
 const STATEMENT_TIMEOUT_MS = 15_000;
 const CONNECT_TIMEOUT_MS = 5_000;
+const IDLE_IN_TRANSACTION_MS = 30_000;
 
 /** Opens nothing yet: connections are made on first use. */
 export function createDatabase(options: DatabaseOptions): Database {
@@ -33,6 +34,8 @@ export function createDatabase(options: DatabaseOptions): Database {
     max: options.poolMax,
     connectionTimeoutMillis: CONNECT_TIMEOUT_MS,
     statement_timeout: STATEMENT_TIMEOUT_MS,
+    // Of a machine that vanished in a transaction: its locks would be held until the network gives it up.
+    idle_in_transaction_session_timeout: IDLE_IN_TRANSACTION_MS,
     query_timeout: STATEMENT_TIMEOUT_MS + CONNECT_TIMEOUT_MS,
     keepAlive: true,
     application_name: 'naru',

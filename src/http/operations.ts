@@ -2,6 +2,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { readAuthorization } from '#auth/credential.ts';
 import { isOperator, type Viewer } from '#auth/viewer.ts';
 import type { Services } from '#context.ts';
+import { allowsAddress } from '#lib/address-rule.ts';
 import { ForbiddenError, UnauthenticatedError } from '#lib/errors.ts';
 import { equalInConstantTime } from '#lib/hmac.ts';
 
@@ -30,7 +31,7 @@ export async function getReady(
   return (await mayOperate(app, request)) ? { status, parts } : { status };
 }
 
-/** Prometheus' text format. For operators: see `mayOperate`. */
+/** Prometheus' text format. For operators: see `mayOperate`; other addresses do not come as far as here. */
 export async function getMetrics(
   app: Services,
   request: FastifyRequest,
@@ -62,11 +63,15 @@ async function withinTimeout<Answer>(answer: Promise<Answer>, otherwise: Answer)
 }
 
 /**
- * The holder of OPERATIONS_TOKEN (which works while PostgreSQL is down), an operator whose token has
- * `operations:read`, and in development, where no operations token is set, anybody.
+ * Whoever asks from an address that is denied, or not among those that are allowed: never. From one that is
+ * allowed: always. Where none is listed: the holder of OPERATIONS_TOKEN (which works while PostgreSQL is
+ * down), an operator whose token has `operations:read`, and in development, where no operations token is
+ * set, anybody.
  */
 async function mayOperate(app: Services, request: FastifyRequest): Promise<boolean> {
-  const { operationsToken, mode } = app.config;
+  const { operationsToken, mode, addresses } = app.config;
+  if (!allowsAddress(addresses.operations, request.ip)) return false;
+  if (addresses.operations.allow.length > 0) return true;
   const authorization = request.headers.authorization;
   if (authorization === undefined) return operationsToken === null && mode === 'development';
   if (operationsToken !== null) {

@@ -1,4 +1,5 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
+import type { RouteGroup } from '#config.ts';
 import type { Services } from '#context.ts';
 import { getAccountPage } from './account-page.ts';
 import { getAuthGitHub, getAuthGitHubCallback } from './auth-github.ts';
@@ -6,31 +7,40 @@ import { getDevMail } from './dev-mail.ts';
 import { getJsonWebKeys } from './json-web-keys.ts';
 import { getHealth, getMetrics, getReady } from './operations.ts';
 import { sendProblem } from './problem.ts';
-import { countUnreadWebhook, postWebhook } from './webhooks.ts';
+import { countUnreadWebhook, limitWebhooks, postWebhook } from './webhooks.ts';
 
 type Handler = (app: Services, request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
+
+declare module 'fastify' {
+  interface FastifyContextConfig {
+    /** Whose list of addresses guards the route: `api` where it is left out, none where it is null. */
+    group?: RouteGroup | null;
+  }
+}
 
 interface Route {
   readonly method: 'GET' | 'POST';
   readonly path: string;
+  readonly group: RouteGroup | null;
   readonly handler: Handler;
 }
 
 const routes: readonly Route[] = [
-  { method: 'GET', path: '/health', handler: getHealth },
-  { method: 'GET', path: '/ready', handler: getReady },
-  { method: 'GET', path: '/metrics', handler: getMetrics },
-  { method: 'GET', path: '/account', handler: getAccountPage },
-  { method: 'GET', path: '/auth/github', handler: getAuthGitHub },
-  { method: 'GET', path: '/auth/github/callback', handler: getAuthGitHubCallback },
-  { method: 'GET', path: '/.well-known/jwks.json', handler: getJsonWebKeys },
-  { method: 'GET', path: '/dev/mail', handler: getDevMail },
+  // For whatever balances load, from wherever that is. What `/ready` tells beyond that is guarded by itself.
+  { method: 'GET', path: '/health', group: null, handler: getHealth },
+  { method: 'GET', path: '/ready', group: null, handler: getReady },
+  { method: 'GET', path: '/metrics', group: 'operations', handler: getMetrics },
+  { method: 'GET', path: '/account', group: 'api', handler: getAccountPage },
+  { method: 'GET', path: '/auth/github', group: 'api', handler: getAuthGitHub },
+  { method: 'GET', path: '/auth/github/callback', group: 'api', handler: getAuthGitHubCallback },
+  { method: 'GET', path: '/.well-known/jwks.json', group: 'api', handler: getJsonWebKeys },
+  { method: 'GET', path: '/dev/mail', group: 'api', handler: getDevMail },
 ];
 
 /** Bodies reach these as the bytes that came: a signature is over those and nothing else. */
 const rawRoutes: readonly Route[] = [
-  { method: 'POST', path: '/webhook', handler: postWebhook },
-  { method: 'POST', path: '/webhook/*', handler: postWebhook },
+  { method: 'POST', path: '/webhook', group: 'ingress', handler: postWebhook },
+  { method: 'POST', path: '/webhook/*', group: 'ingress', handler: postWebhook },
 ];
 
 /** Every plain HTTP route of Naru; `/graphql` is the server's own. */
@@ -47,6 +57,8 @@ export async function registerRoutes(fastify: FastifyInstance, app: Services): P
     scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) =>
       done(null, body),
     );
+    // Before its body is read: what is refused costs no memory.
+    scope.addHook('onRequest', (request, reply) => limitWebhooks(app, request, reply));
     scope.addHook('onError', async (_request, _reply, error) => countUnreadWebhook(app, error));
     for (const route of rawRoutes) add(scope, app, route, app.config.webhookBodyBytesMax);
   });
@@ -55,12 +67,13 @@ export async function registerRoutes(fastify: FastifyInstance, app: Services): P
 function add(
   fastify: FastifyInstance,
   app: Services,
-  { method, path, handler }: Route,
+  { method, path, group, handler }: Route,
   bodyLimit: number | undefined,
 ): void {
   fastify.route({
     method,
     url: path,
+    config: { group },
     ...(bodyLimit !== undefined && { bodyLimit }),
     handler: (request, reply) => handler(app, request, reply),
   });

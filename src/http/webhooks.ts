@@ -1,7 +1,8 @@
 import type { FastifyReply, FastifyRequest } from 'fastify';
 import type { Services } from '#context.ts';
 import { encodeGlobalId } from '#lib/global-id.ts';
-import { receiveWebhook } from '#resolvers/webhooks/ingest.ts';
+import { policyItem, stateItem } from '#lib/rate-limit-header.ts';
+import { admitWebhook, type OnCounted, receiveWebhook } from '#resolvers/webhooks/ingest.ts';
 
 /** 202 with the message's id, which `node` takes, once the bus holds the webhook, and never before. */
 export async function postWebhook(
@@ -11,14 +12,18 @@ export async function postWebhook(
 ): Promise<unknown> {
   const receivedAt = new Date();
   const path = request.url.split('?', 1)[0] ?? request.url;
-  const { id, source } = await receiveWebhook(app, {
-    method: request.method,
-    path,
-    headers: request.headers,
-    rawHeaders: request.raw.rawHeaders,
-    body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
-    receivedAt,
-  });
+  const { id, source } = await receiveWebhook(
+    app,
+    {
+      method: request.method,
+      path,
+      headers: request.headers,
+      rawHeaders: request.raw.rawHeaders,
+      body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
+      receivedAt,
+    },
+    noteIn(reply),
+  );
   return reply.code(202).send({
     status: 'accepted',
     webhookPath: path,
@@ -26,6 +31,27 @@ export async function postWebhook(
     receivedAt: receivedAt.toISOString(),
     id: encodeGlobalId('WebhookMessage', id),
   });
+}
+
+/** Refuses a network that sent too many; for all that comes in, whatever it turns out to be. */
+export function limitWebhooks(
+  app: Services,
+  request: FastifyRequest,
+  reply: FastifyReply,
+): Promise<void> {
+  return admitWebhook(app, request.ip, noteIn(reply));
+}
+
+/** An item for each limit, in one header. */
+function noteIn(reply: FastifyReply): OnCounted {
+  const append = (header: string, item: string) => {
+    const before = reply.getHeader(header);
+    reply.header(header, typeof before === 'string' ? `${before}, ${item}` : item);
+  };
+  return (name, quota, given) => {
+    append('ratelimit-policy', policyItem(name, quota));
+    append('ratelimit', stateItem(name, given));
+  };
 }
 
 const UNREAD_OUTCOMES: Readonly<Record<string, string>> = {

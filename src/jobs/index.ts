@@ -4,6 +4,7 @@ import type { Topic } from '#pubsub/topic.ts';
 import { userDeleted } from '#pubsub/topics/users.ts';
 import { webhookReceived } from '#pubsub/topics/webhooks.ts';
 import { sealAuditEntries } from '#resolvers/users/audit-chain.ts';
+import { pruneIdempotencyKeys } from '#resolvers/users/idempotency.ts';
 import { sendDueMail } from '#resolvers/users/mail.ts';
 import { pruneCredentials, pruneSuccessors } from '#resolvers/users/retention.ts';
 import { eraseUsers } from '#resolvers/webhooks/erase.ts';
@@ -58,6 +59,7 @@ export const timedJobs: readonly TimedJob[] = [
   },
   { name: 'refresh-successors', where: 'one-node', everyMs: 10_000, run: pruneSuccessors },
   { name: 'credential-retention', where: 'one-node', everyMs: 3_600_000, run: pruneCredentials },
+  { name: 'idempotency-keys', where: 'one-node', everyMs: 3_600_000, run: pruneIdempotencyKeys },
   { name: 'mail', where: 'one-node', everyMs: 1_000, run: sendDueMail },
   { name: 'webhook-retention', where: 'one-node', everyMs: 600_000, run: pruneWebhooks },
   { name: 'audit-sealer', where: 'one-node', everyMs: 1_000, run: sealAuditEntries },

@@ -9,6 +9,8 @@ export const ERROR_STATUS = {
   FORBIDDEN: 403,
   NOT_FOUND: 404,
   CONFLICT: 409,
+  IDEMPOTENCY_IN_PROGRESS: 409,
+  IDEMPOTENCY_MISMATCH: 409,
   CURSOR_EXPIRED: 410,
   FEED_RESET: 410,
   PAYLOAD_TOO_LARGE: 413,
@@ -91,6 +93,16 @@ export class NotFoundError extends DomainError {
 
 export class ConflictError extends DomainError {
   readonly code = 'CONFLICT';
+}
+
+/** The same call is under way still: again, a little later, it is answered. */
+export class IdempotencyInProgressError extends DomainError {
+  readonly code = 'IDEMPOTENCY_IN_PROGRESS';
+}
+
+/** The key was used for other input. Nothing was done: a call of its own needs a key of its own. */
+export class IdempotencyMismatchError extends DomainError {
+  readonly code = 'IDEMPOTENCY_MISMATCH';
 }
 
 export class PayloadTooLargeError extends DomainError {

@@ -14,6 +14,9 @@ import { getDatamodel, type default as PrismaTypes } from '#generated/pothos-typ
 import { ForbiddenError, InvalidInputError, UnauthenticatedError } from '#lib/errors.ts';
 import { decodeGlobalId, encodeGlobalId } from '#lib/global-id.ts';
 import { PAGE_SIZE_MAX } from '#lib/page.ts';
+import type { CacheScope } from './cache-control.ts';
+import type { RateLimitBy } from './policy.ts';
+import { RATE_LIMIT_PLUGIN } from './rate-limit.ts';
 
 type Scalars = {
   DateTime: { Input: Date; Output: Date };
@@ -35,6 +38,14 @@ type Directives = {
     };
   };
   cost: { locations: 'FIELD_DEFINITION'; args: { weight: number } };
+  cacheControl: {
+    locations: 'FIELD_DEFINITION';
+    args: { maxAge: number; scope: CacheScope; invalidatedBy?: readonly string[] };
+  };
+  rateLimit: {
+    locations: 'FIELD_DEFINITION';
+    args: { limit: number; windowSeconds: number; by: RateLimitBy };
+  };
 };
 
 const pageMessage = `A page has 1 to ${PAGE_SIZE_MAX} items`;
@@ -60,6 +71,7 @@ export const builder = new SchemaBuilder<{
   // The errors plugin comes first, so that its unions also hold what the later ones throw.
   plugins: [
     ErrorsPlugin,
+    RATE_LIMIT_PLUGIN,
     ScopeAuthPlugin,
     ComplexityPlugin,
     RelayPlugin,

@@ -3,6 +3,8 @@ import {
   type DomainError,
   type ERROR_STATUS,
   ForbiddenError,
+  IdempotencyInProgressError,
+  IdempotencyMismatchError,
   InvalidCredentialsError,
   InvalidInputError,
   NotFoundError,
@@ -20,6 +22,8 @@ const CODE_MEANINGS: Readonly<Record<keyof typeof ERROR_STATUS, string>> = {
   FORBIDDEN: 'The viewer, or its token, may not do this.',
   NOT_FOUND: 'There is no such thing that the viewer may know of.',
   CONFLICT: 'The state of things does not allow it.',
+  IDEMPOTENCY_IN_PROGRESS: 'The same call is under way still; try again.',
+  IDEMPOTENCY_MISMATCH: 'The idempotency key was used for other input.',
   CURSOR_EXPIRED: 'What follows the cursor is no longer kept.',
   FEED_RESET: 'The feed was rebuilt since the cursor was given out.',
   PAYLOAD_TOO_LARGE: 'The body is larger than the limit that the message names.',
@@ -99,6 +103,21 @@ builder.objectType(NotFoundError, {
 builder.objectType(ConflictError, {
   name: 'ConflictError',
   description: 'The state of things does not allow it now.',
+  interfaces: [ErrorInterface],
+});
+
+builder.objectType(IdempotencyInProgressError, {
+  name: 'IdempotencyInProgressError',
+  description:
+    'A call with this idempotency key is under way still. The same call again, a little later, is answered.',
+  interfaces: [ErrorInterface],
+});
+
+builder.objectType(IdempotencyMismatchError, {
+  name: 'IdempotencyMismatchError',
+  description:
+    'The idempotency key was used within 24 hours, for other input. Nothing was done: another call ' +
+    'needs another key.',
   interfaces: [ErrorInterface],
 });
 

@@ -1,5 +1,4 @@
 // The one way in which operations run, whatever carries them: HTTP, server-sent events, graphql-ws.
-import { complexityFromQuery } from '@pothos/plugin-complexity';
 import {
   createSourceEventStream,
   type DocumentNode,
@@ -8,7 +7,6 @@ import {
   GraphQLError,
   type GraphQLSchema,
   getOperationAST,
-  Kind,
   type OperationDefinitionNode,
   parse,
   Source,
@@ -19,8 +17,12 @@ import type { Context } from '#context.ts';
 import { contextOfEntry } from '#feeds/entry-context.ts';
 import type { Metrics } from '#metrics.ts';
 import { type CompiledOperation, compileOperation } from './compile.ts';
+import { type Cost, createCost } from './cost.ts';
 import { findDocumentFault, findVariablesFault, LIMITS, limitError } from './limits.ts';
 import { maskError, restate } from './mask.ts';
+import type { Policies } from './policies.ts';
+import type { CacheSlot } from './response-cache.ts';
+import { type RootField, rootFieldsOf } from './root-fields.ts';
 import { createStream, type ResultStream } from './stream.ts';
 
 export type Transport = 'http' | 'sse' | 'websocket';
@@ -31,6 +33,8 @@ export interface OperationRequest {
   readonly variables?: Readonly<Record<string, unknown>> | null | undefined;
   readonly context: Context;
   readonly transport: Transport;
+  /** Where the answer may be kept. What is found there does not run: then it is in the slot, and the result is empty. */
+  readonly slot?: CacheSlot | null;
 }
 
 export interface Engine {
@@ -62,16 +66,27 @@ interface Prepared {
   readonly operations: Map<string | null | undefined, PreparedOperation>;
 }
 
+interface Admitted {
+  readonly prepared: PreparedOperation;
+  readonly rootFields: readonly RootField[];
+  /** To be told what came of it. */
+  settle(data: unknown): void;
+}
+
 interface PreparedOperation {
   readonly operation: OperationDefinitionNode;
-  /** The cost, where no variable can change it. */
-  cost: number | null;
+  readonly cost: Cost;
   compiled: CompiledOperation | null;
 }
 
-export function createEngine(schema: GraphQLSchema, metrics: Metrics): Engine {
+export function createEngine(
+  schema: GraphQLSchema,
+  { metrics, policies }: { readonly metrics: Metrics; readonly policies: Policies },
+): Engine {
   const documents = new LRUCache<string, DocumentNode>({
     maxSize: DOCUMENT_BYTES_MAX,
+    // Or one valid text of comments would make all others be forgotten.
+    maxEntrySize: DOCUMENT_BYTES_MAX / 8,
     sizeCalculation: (_document, text) => (text.length + 1) * BYTES_PER_CHARACTER,
   });
   const preparedOf = new WeakMap<DocumentNode, Prepared>();
@@ -91,44 +106,36 @@ export function createEngine(schema: GraphQLSchema, metrics: Metrics): Engine {
     if (known !== undefined) return known;
     const operation = getOperationAST(document, name);
     if (!operation) return null;
-    const fresh: PreparedOperation = { operation, cost: null, compiled: null };
+    const cost = createCost(schema, document, operation);
+    const fresh: PreparedOperation = { operation, cost, compiled: null };
     operations.set(name, fresh);
     return fresh;
   };
 
-  const costOf = (
-    document: DocumentNode,
-    prepared: PreparedOperation,
-    request: OperationRequest,
-  ) => {
-    if (prepared.cost !== null) return prepared.cost;
-    const { operation } = prepared;
-    const definitions = [
-      operation,
-      ...document.definitions.filter((d) => d.kind === Kind.FRAGMENT_DEFINITION),
-    ];
-    const { complexity } = complexityFromQuery(
-      { kind: Kind.DOCUMENT, definitions },
-      { schema, ctx: request.context, variables: { ...request.variables } },
-    );
-    if (!operation.variableDefinitions?.length) prepared.cost = complexity;
-    return complexity;
-  };
-
-  /** Everything that is checked before anything runs. Throws `GraphQLError`. */
-  const admit = (request: OperationRequest): PreparedOperation => {
-    const { document, operationName, variables } = request;
+  /** Everything that is checked before anything runs. Throws `GraphQLError` and `RateLimitedError`. */
+  const admit = async (request: OperationRequest): Promise<Admitted> => {
+    const { document, operationName, context } = request;
+    const variables = request.variables ?? {};
     const prepared = prepareOperation(document, operationName);
     if (prepared === null) throw unknownOperation(operationName);
     const fault = findVariablesFault(variables);
     if (fault !== null) throw fault;
-    if (costOf(document, prepared, request) > LIMITS.cost) {
+    const cost = prepared.cost.estimate(context, variables);
+    if (cost > LIMITS.cost) {
       throw limitError(
         'cost',
         `An operation costs at most ${LIMITS.cost}: ask for fewer or smaller pages`,
       );
     }
-    return prepared;
+    const kind = prepared.operation.operation;
+    const rootFields = rootFieldsOf(document, prepared.operation, variables);
+    if (kind === 'mutation' && context.origin.idempotencyKey !== null && rootFields.length > 1) {
+      throw ambiguousKey();
+    }
+    const admission = await policies.admit({ context, kind, rootFields, cost });
+    const settle = (data: unknown) =>
+      admission.settle(prepared.cost.measure === null ? cost : prepared.cost.measure(data));
+    return { prepared, rootFields, settle };
   };
 
   const run = async (
@@ -205,18 +212,25 @@ export function createEngine(schema: GraphQLSchema, metrics: Metrics): Engine {
 
     async execute(request) {
       try {
-        const prepared = admit(request);
+        const { prepared, rootFields, settle } = await admit(request);
         const done = observe(request, prepared.operation.operation);
-        return done(await run(request, undefined, prepared));
+        if (request.slot?.find(rootFields)) {
+          settle(null);
+          return withNotes(done({}), request.context);
+        }
+        const result = done(await run(request, undefined, prepared));
+        request.slot?.keep(result);
+        settle(result.data);
+        return withNotes(result, request.context);
       } catch (error) {
-        return { errors: [maskError(error, request.context)] };
+        return withNotes({ errors: [maskError(error, request.context)] }, request.context);
       }
     },
 
     async subscribe(request) {
       const { document, operationName, variables, context } = request;
       try {
-        const prepared = admit(request);
+        const { prepared } = await admit(request);
         const source = await createSourceEventStream({
           schema,
           document,
@@ -252,12 +266,26 @@ export function createEngine(schema: GraphQLSchema, metrics: Metrics): Engine {
   };
 }
 
+/** What was noted while it ran, for every transport. */
+function withNotes(result: ExecutionResult, { origin }: Context): ExecutionResult {
+  const { extensions } = origin.notes;
+  return Object.keys(extensions).length === 0 ? result : { ...result, extensions };
+}
+
 /** Where `kindOf` is null. */
 export function unknownOperation(operationName: string | null | undefined): GraphQLError {
   const message = operationName
     ? `The document has no operation ${JSON.stringify(operationName)}`
     : 'Name one operation to run';
   return new GraphQLError(message, { extensions: { code: 'INVALID_INPUT' } });
+}
+
+/** A key is of one field: which of several it is meant for cannot be known. */
+function ambiguousKey(): GraphQLError {
+  return new GraphQLError(
+    'The header Idempotency-Key is for one root field: give each field its own input.idempotencyKey',
+    { extensions: { code: 'INVALID_INPUT', field: 'Idempotency-Key' } },
+  );
 }
 
 function mask(result: ExecutionResult, context: Context): ExecutionResult {

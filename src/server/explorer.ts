@@ -9,7 +9,10 @@ const compress = promisify(gzip);
 /** A browser opening the page, as against a program that asks by GET. */
 export function wantsExplorer(request: FastifyRequest): boolean {
   const { query } = request;
-  const asks = typeof query === 'object' && query !== null && 'query' in query;
+  const asks =
+    typeof query === 'object' &&
+    query !== null &&
+    ['query', 'documentId', 'extensions'].some((name) => name in query);
   return (
     request.method === 'GET' && !asks && (request.headers.accept?.includes('text/html') ?? false)
   );

@@ -3,12 +3,16 @@ import { type DocumentNode, type ExecutionResult, GraphQLError } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { Context, Services } from '#context.ts';
 import { DomainError, UnavailableError } from '#lib/errors.ts';
-import { type Engine, unknownOperation } from './engine.ts';
+import { noteOperation, noteViewer } from './access-log.ts';
+import { type Asked, DOCUMENT_STATUS, type Documents } from './documents.ts';
+import type { Engine } from './engine.ts';
 import { sendExplorer, wantsExplorer } from './explorer.ts';
+import { sendKept, textOfKept } from './kept-answer.ts';
 import { LIMITS } from './limits.ts';
 import { restate } from './mask.ts';
 import { acceptsEvents, acceptsJson, type Parameters, readParameters } from './parameters.ts';
 import { contextOf, type Wanted } from './request.ts';
+import type { CacheSlot, KeptAnswer, ResponseCache } from './response-cache.ts';
 import type { EventStreamDoor } from './sse.ts';
 
 const JSON_TYPE = 'application/json; charset=utf-8';
@@ -17,6 +21,8 @@ const GRAPHQL_TYPE = 'application/graphql-response+json; charset=utf-8';
 /** What a request carries through Yoga to our engine. */
 interface YogaContext {
   readonly naru: Context;
+  /** Absent where the parameters are none, which Yoga says. */
+  readonly asked?: Asked;
 }
 
 /**
@@ -27,8 +33,9 @@ interface YogaContext {
 export async function registerGraphQL(
   fastify: FastifyInstance,
   app: Services,
-  engine: Engine,
+  { engine, documents }: { readonly engine: Engine; readonly documents: Documents },
   streams: EventStreamDoor,
+  cache: ResponseCache,
 ): Promise<void> {
   const yoga = createYoga<YogaContext>({
     schema: engine.schema,
@@ -60,16 +67,27 @@ export async function registerGraphQL(
       handler: async (request, reply) => {
         if (wantsExplorer(request)) return sendExplorer(request, reply);
         const naru = await contextOf(app, request, reply, wantedOf(request));
+        noteViewer(request, naru.viewer);
         const parameters = readParameters(request);
         if (parameters === null) return yoga.handleNodeRequestAndResponse(request, reply, { naru });
-        const asked = readOperation(engine, parameters);
+        const asked = documents.resolve(parameters, naru.viewer);
+        const { operationName: name } = parameters;
+        noteOperation(request, { kind: asked.kind, name, trustedName: asked.trustedName });
         if (asked.kind === 'subscription' || wantsOnlyEvents(request)) {
           return answerByEvents(streams, request, reply, { ...parameters, context: naru, asked });
         }
-        if (wantsOneAnswer(request)) {
-          return sendAnswer(request, reply, await answerOnce(engine, naru, parameters, asked));
+        if (
+          asked.kind === null ||
+          wantsOneAnswer(request) ||
+          (asked.kind === 'query' && wantsQueryByGet(request))
+        ) {
+          const slot =
+            'errors' in asked ? null : cache.slotFor({ ...parameters, ...asked, context: naru });
+          const result = await answerOnce(engine, { ...parameters, context: naru, asked, slot });
+          const { headers } = naru.origin.notes;
+          return sendAnswer(request, reply.headers(headers), result, slot?.answer ?? null);
         }
-        return yoga.handleNodeRequestAndResponse(request, reply, { naru });
+        return yoga.handleNodeRequestAndResponse(request, reply, { naru, asked });
       },
     });
   });
@@ -78,16 +96,29 @@ export async function registerGraphQL(
 /** Hands Yoga's parse, validate, execute and subscribe to the engine, so that no path has its own. */
 function useEngine(engine: Engine): Plugin<YogaContext> {
   return {
+    onParams({ params: { operationName, variables }, setParams, setResult, context }) {
+      const { asked } = context as unknown as YogaContext;
+      if (asked === undefined || 'errors' in asked) {
+        // Yoga reads, e.g., the second of two queries in a URL: what nobody has looked at does not run.
+        const message = 'The parameters are not those of GraphQL over HTTP';
+        const http = { spec: true, status: 400 };
+        setResult({ errors: [restate(null, message, { code: 'INVALID_INPUT', http })] });
+        return;
+      }
+      // Whatever the document was meant by, Yoga knows texts.
+      setParams({
+        query: asked.document.loc?.source.body ?? '',
+        ...(operationName != null && { operationName }),
+        ...(variables != null && { variables }),
+      });
+    },
     onParse({ setParseFn }) {
       setParseFn((source: string | { body: string }) =>
         engine.parse(typeof source === 'string' ? source : source.body),
       );
     },
     onValidate({ setValidationFn }) {
-      // Copies: Yoga writes into what it is given, and ours are remembered with the document.
-      setValidationFn((_schema: unknown, document: DocumentNode) =>
-        engine.validate(document).map((error) => restate(error, error.message, error.extensions)),
-      );
+      setValidationFn((_schema: unknown, document: DocumentNode) => engine.validate(document));
     },
     onExecute({ setExecuteFn, args }) {
       setExecuteFn(() =>
@@ -123,23 +154,6 @@ function withOurCode(error: GraphQLError): GraphQLError {
   return restate(error, error.message, { ...error.extensions, code: 'INVALID_INPUT' });
 }
 
-/** What a request asks to run, or why nothing can. */
-type Asked =
-  | { readonly document: DocumentNode; readonly kind: ReturnType<Engine['kindOf']> }
-  | { readonly errors: readonly GraphQLError[]; readonly kind: null };
-
-function readOperation(engine: Engine, { query, operationName }: Parameters): Asked {
-  try {
-    const document = engine.parse(query);
-    const errors = engine.validate(document);
-    if (errors.length > 0) return { errors, kind: null };
-    return { document, kind: engine.kindOf(document, operationName) };
-  } catch (error) {
-    if (!(error instanceof GraphQLError)) throw error;
-    return { errors: [error], kind: null };
-  }
-}
-
 function wantedOf(request: FastifyRequest): Wanted {
   if (wantsOneAnswer(request)) return 'answer';
   return request.method === 'GET' && wantsOnlyEvents(request) ? 'event-stream' : 'other';
@@ -150,31 +164,55 @@ function wantsOneAnswer({ method, headers: { accept } }: FastifyRequest): boolea
   return method === 'POST' && !accept?.includes('text/event-stream') && acceptsJson(accept);
 }
 
+/** A query that comes so is answered as by POST, and may be kept on the way. */
+function wantsQueryByGet({ method, headers: { accept } }: FastifyRequest): boolean {
+  return method === 'GET' && !accept?.includes('text/event-stream') && acceptsJson(accept);
+}
+
 function wantsOnlyEvents({ headers: { accept } }: FastifyRequest): boolean {
   return acceptsEvents(accept) && !acceptsJson(accept);
 }
 
 async function answerOnce(
   engine: Engine,
-  context: Context,
-  { operationName, variables }: Parameters,
-  asked: Asked,
+  {
+    operationName,
+    variables,
+    context,
+    asked,
+    slot,
+  }: Omit<Parameters, 'query'> & {
+    readonly context: Context;
+    readonly asked: Asked;
+    readonly slot: CacheSlot | null;
+  },
 ): Promise<ExecutionResult> {
   if ('errors' in asked) return { errors: asked.errors };
   const { document } = asked;
-  return engine.execute({ document, operationName, variables, context, transport: 'http' });
+  return engine.execute({ document, operationName, variables, context, transport: 'http', slot });
 }
 
 function sendAnswer(
   request: FastifyRequest,
   reply: FastifyReply,
   result: ExecutionResult,
+  kept: KeptAnswer | null,
 ): FastifyReply {
   const isModern = request.headers.accept?.includes('application/graphql-response+json') ?? false;
-  // 400 where GraphQL over HTTP says so: nothing ran.
-  reply.code(isModern && !('data' in result) ? 400 : 200);
-  reply.header('content-type', isModern ? GRAPHQL_TYPE : JSON_TYPE);
+  const mediaType = isModern ? GRAPHQL_TYPE : JSON_TYPE;
+  if (kept !== null) {
+    if (request.method === 'GET') return sendKept(request, reply, kept, mediaType);
+    return reply.header('content-type', mediaType).send(textOfKept(kept, result.extensions ?? {}));
+  }
+  // An error's status where GraphQL over HTTP says so: nothing ran.
+  reply.code(isModern && !('data' in result) ? statusOf(result) : 200);
+  reply.header('content-type', mediaType);
   return reply.send(JSON.stringify(result));
+}
+
+function statusOf({ errors }: Pick<ExecutionResult, 'errors'>): number {
+  const code = String(errors?.[0]?.extensions['code']);
+  return code === 'RATE_LIMITED' ? 429 : (DOCUMENT_STATUS[code] ?? 400);
 }
 
 async function answerByEvents(
@@ -191,9 +229,8 @@ async function answerByEvents(
     readonly asked: Asked;
   },
 ): Promise<FastifyReply> {
-  if ('errors' in asked) return refuse(reply, 400, asked.errors);
+  if ('errors' in asked) return refuse(reply, statusOf(asked), asked.errors);
   const { document, kind } = asked;
-  if (kind === null) return refuse(reply, 400, [unknownOperation(operationName)]);
   if (!acceptsEvents(request.headers.accept)) {
     return refuse(reply, 406, [
       refusal('A subscription is answered with text/event-stream: accept it'),

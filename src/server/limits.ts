@@ -1,10 +1,5 @@
-import {
-  type DocumentNode,
-  type FragmentDefinitionNode,
-  GraphQLError,
-  Kind,
-  type SelectionSetNode,
-} from 'graphql';
+import { type DocumentNode, GraphQLError } from 'graphql';
+import { countRepeats, type DocumentShape, measureShape } from './document-shape.ts';
 
 /** Every bound on an operation, over every transport. Numbers are the most that is taken. */
 export const LIMITS = {
@@ -18,6 +13,10 @@ export const LIMITS = {
   /** Renamed fields in a document, and uses of fragments. */
   aliases: 50,
   directives: 50,
+  /** Fields, fragments followed each time they are used. */
+  fields: 5_000,
+  /** Fields of one name in one place of the answer, fragments followed. */
+  repeats: 50,
   /** Fields weighed by `@cost` and by the size of the pages asked for. */
   cost: 5_000,
   /** Characters of all strings in the variables together. */
@@ -40,82 +39,30 @@ export function limitError(limit: LimitName, message: string): GraphQLError {
 }
 
 /**
- * The limits that a document alone decides, before it is validated: validation itself is what some
- * hostile documents are slow at. Null when it keeps them.
+ * The limits that a document alone decides, before it is validated. Null when it keeps them.
  */
 export function findDocumentFault(document: DocumentNode): GraphQLError | null {
-  const count = { aliases: 0, directives: 0 };
-  const fragments = new Map<string, FragmentDefinitionNode>();
-  for (const definition of document.definitions) {
-    if (definition.kind === Kind.FRAGMENT_DEFINITION)
-      fragments.set(definition.name.value, definition);
-    if ('directives' in definition) count.directives += definition.directives?.length ?? 0;
-    if ('selectionSet' in definition) countSelections(definition.selectionSet, count);
+  const shape = measureShape(document);
+  for (const { limit, message } of SHAPE_LIMITS) {
+    if (shape[limit] > LIMITS[limit]) return limitError(limit, message);
   }
-  if (count.aliases > LIMITS.aliases) {
-    return limitError('aliases', `At most ${LIMITS.aliases} aliases and fragment uses`);
-  }
-  if (count.directives > LIMITS.directives) {
-    return limitError('directives', `At most ${LIMITS.directives} directives`);
-  }
-  const depths = new Map<string, number>();
-  for (const definition of document.definitions) {
-    if (definition.kind !== Kind.OPERATION_DEFINITION) continue;
-    for (const isIntrospection of [false, true]) {
-      const limit = isIntrospection ? 'introspectionDepth' : 'depth';
-      const selections = definition.selectionSet.selections.filter(
-        (selection) =>
-          isIntrospection ===
-          (selection.kind === Kind.FIELD && selection.name.value.startsWith('__')),
-      );
-      const depth = depthOf({ kind: Kind.SELECTION_SET, selections }, fragments, depths);
-      if (depth > LIMITS[limit])
-        return limitError(limit, `Fields nest at most ${LIMITS[limit]} deep`);
-    }
+  // Last: it follows fragments as far as those before allow.
+  if (countRepeats(document) > LIMITS.repeats) {
+    return limitError('repeats', `A field stands in one place at most ${LIMITS.repeats} times`);
   }
   return null;
 }
 
-function countSelections(
-  set: SelectionSetNode,
-  count: { aliases: number; directives: number },
-): void {
-  for (const selection of set.selections) {
-    count.directives += selection.directives?.length ?? 0;
-    if (selection.kind === Kind.FRAGMENT_SPREAD) count.aliases += 1;
-    else if (selection.kind === Kind.FIELD && selection.alias) count.aliases += 1;
-    if ('selectionSet' in selection && selection.selectionSet) {
-      countSelections(selection.selectionSet, count);
-    }
-  }
-}
-
-/** Fragments are measured once each, and one that contains itself counts as endless. */
-function depthOf(
-  set: SelectionSetNode,
-  fragments: ReadonlyMap<string, FragmentDefinitionNode>,
-  depths: Map<string, number>,
-): number {
-  let deepest = 0;
-  for (const selection of set.selections) {
-    let depth = 0;
-    if (selection.kind === Kind.FIELD) {
-      depth = 1 + (selection.selectionSet ? depthOf(selection.selectionSet, fragments, depths) : 0);
-    } else if (selection.kind === Kind.INLINE_FRAGMENT) {
-      depth = depthOf(selection.selectionSet, fragments, depths);
-    } else {
-      const name = selection.name.value;
-      const fragment = fragments.get(name);
-      if (fragment && !depths.has(name)) {
-        depths.set(name, Number.POSITIVE_INFINITY);
-        depths.set(name, depthOf(fragment.selectionSet, fragments, depths));
-      }
-      depth = depths.get(name) ?? 0;
-    }
-    deepest = Math.max(deepest, depth);
-  }
-  return deepest;
-}
+const SHAPE_LIMITS: readonly { readonly limit: keyof DocumentShape; readonly message: string }[] = [
+  { limit: 'aliases', message: `At most ${LIMITS.aliases} aliases and fragment uses` },
+  { limit: 'directives', message: `At most ${LIMITS.directives} directives` },
+  { limit: 'depth', message: `Fields nest at most ${LIMITS.depth} deep` },
+  {
+    limit: 'introspectionDepth',
+    message: `Fields nest at most ${LIMITS.introspectionDepth} deep`,
+  },
+  { limit: 'fields', message: `At most ${LIMITS.fields} fields, fragments followed` },
+];
 
 /** The limits on variables, which no document shows. Null when they keep them. */
 export function findVariablesFault(variables: unknown): GraphQLError | null {
@@ -137,9 +84,13 @@ export function findVariablesFault(variables: unknown): GraphQLError | null {
     if (depth > LIMITS.variableDepth) {
       return limitError('variableDepth', `Variables nest at most ${LIMITS.variableDepth} deep`);
     }
-    for (const [name, child] of Object.entries(value)) {
-      characters += Array.isArray(value) ? 0 : name.length;
-      const fault = measure(child, depth + 1);
+    if (Array.isArray(value)) return measureAll(value, depth + 1);
+    for (const name of Object.keys(value)) characters += name.length;
+    return measureAll(Object.values(value), depth + 1);
+  };
+  const measureAll = (values: readonly unknown[], depth: number): GraphQLError | null => {
+    for (const value of values) {
+      const fault = measure(value, depth);
       if (fault !== null) return fault;
     }
     return null;

@@ -8,9 +8,23 @@ import {
   RateLimitedError,
   UnavailableError,
 } from '#lib/errors.ts';
+import { mayReadSchema } from './introspection.ts';
+
+type Asker = Pick<Context, 'log' | 'requestId' | 'config' | 'viewer'>;
 
 /** What a client is told of an error: domain errors as they are, the rest hidden and logged once. */
-export function maskError(error: unknown, ctx: Pick<Context, 'log' | 'requestId'>): GraphQLError {
+export function maskError(error: unknown, ctx: Asker): GraphQLError {
+  const told = describeError(error, ctx);
+  return mayReadSchema(ctx.config, ctx.viewer) ? told : withoutSuggestion(told);
+}
+
+/** Names that nobody asked for, as GraphQL adds them behind what is wrong with another. */
+export function withoutSuggestion(error: GraphQLError): GraphQLError {
+  const message = error.message.replace(/ Did you mean .*$/s, '');
+  return message === error.message ? error : restate(error, message, error.extensions);
+}
+
+function describeError(error: unknown, ctx: Asker): GraphQLError {
   const located = error instanceof GraphQLError ? error : null;
   const cause = toDomainError(causeOf(error));
   const path = located?.path;

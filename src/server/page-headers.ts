@@ -45,8 +45,24 @@ export async function registerPageHeaders(
       answer(null, origin !== undefined && config.allowedOrigins.includes(origin)),
     credentials: true,
     methods: ['GET', 'POST'],
-    allowedHeaders: ['content-type', 'authorization', 'last-event-id', 'x-request-id', CSRF_HEADER],
-    exposedHeaders: ['x-request-id', 'retry-after'],
+    allowedHeaders: [
+      'content-type',
+      'authorization',
+      'last-event-id',
+      'if-none-match',
+      'idempotency-key',
+      'x-idempotency-key',
+      'x-request-id',
+      CSRF_HEADER,
+    ],
+    exposedHeaders: [
+      'x-request-id',
+      'retry-after',
+      'ratelimit',
+      'ratelimit-policy',
+      'idempotency-replayed',
+      'etag',
+    ],
     maxAge: PREFLIGHT_SECONDS,
   });
 }

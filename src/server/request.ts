@@ -3,7 +3,7 @@ import type { FastifyReply, FastifyRequest } from 'fastify';
 import { readCookie, sessionCookieName, writeCookie } from '#auth/cookies.ts';
 import { type Credential, cookieCredential, readAuthorization } from '#auth/credential.ts';
 import { type Context, createContext, type Origin, type Services } from '#context.ts';
-import { ForbiddenError, UnauthenticatedError } from '#lib/errors.ts';
+import { ForbiddenError, InvalidInputError, UnauthenticatedError } from '#lib/errors.ts';
 import { CSRF_HEADER, isFromForeignPage, isFromTrustedPage, mayUseCookie } from './page-rules.ts';
 
 const stopping = new WeakSet<object>();
@@ -70,7 +70,25 @@ function originOf(
             reply.header('set-cookie', writeCookie(name, cookie, cookieSecure));
           }
         : null,
+    idempotencyKey: readIdempotencyKey(headers),
+    notes: { headers: {}, extensions: {} },
   };
+}
+
+/** As the draft standard writes it, a quoted string, or bare, as most clients send it. */
+function readIdempotencyKey(headers: IncomingHttpHeaders): string | null {
+  const given = [headers['idempotency-key'], headers['x-idempotency-key']]
+    .filter((value) => typeof value === 'string')
+    .map(
+      (value) => /^"(?<key>.*)"$/.exec(value)?.groups?.['key']?.replace(/\\(.)/g, '$1') ?? value,
+    );
+  if (new Set(given).size > 1) {
+    throw new InvalidInputError(
+      'Idempotency-Key and X-Idempotency-Key have different keys: send one',
+      'Idempotency-Key',
+    );
+  }
+  return given[0] ?? null;
 }
 
 /** `Authorization` wins over a cookie, which comes along unasked. `mayUse`: whether the page's cookie counts. */

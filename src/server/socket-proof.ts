@@ -71,6 +71,8 @@ export function createSocketProof(
         client: { ipAddress, userAgent: request.headers['user-agent'] ?? null },
         isGone: () => socket.readyState !== socket.OPEN,
         setSessionCookie: null,
+        idempotencyKey: null,
+        notes: { headers: {}, extensions: {} },
       }),
   };
 }

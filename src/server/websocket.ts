@@ -8,11 +8,15 @@ import { readCookie, sessionCookieName } from '#auth/cookies.ts';
 import type { Context, Services } from '#context.ts';
 import { UnauthenticatedError } from '#lib/errors.ts';
 import { newId } from '#lib/ids.ts';
+import type { AccessLog } from './access-log.ts';
+import { mayReach } from './addresses.ts';
 import type { CredentialWatch } from './credential-watch.ts';
-import { type Engine, unknownOperation } from './engine.ts';
+import { type Documents, malformedParameters } from './documents.ts';
+import type { Engine } from './engine.ts';
 import { LIMITS, limitError } from './limits.ts';
 import { maskError } from './mask.ts';
 import { isFromForeignPage, isFromTrustedPage } from './page-rules.ts';
+import { asParameters } from './parameters.ts';
 import { CLOSE, closeWith, type SocketExtra, serveSocket, UNSENT_BYTES_MAX } from './socket.ts';
 import { createSocketProof } from './socket-proof.ts';
 
@@ -50,46 +54,56 @@ interface SocketContext {
 export function registerWebSocket(
   fastify: FastifyInstance,
   app: Services,
-  engine: Engine,
+  { engine, documents }: { readonly engine: Engine; readonly documents: Documents },
   credentials: CredentialWatch,
+  accessLog: AccessLog,
   given: Partial<SocketTimes> = {},
 ): WebSocketDoor {
   const times = { ...TIMES, ...given };
   const trustsProxy = proxyAddr.compile([...app.config.trustedProxies]);
   let closing = false;
 
+  const askedOf = ({ document, operationName, contextValue }: ExecutionArgs) => ({
+    context: contextValue as Context,
+    kind: engine.kindOf(document, operationName),
+    name: operationName,
+    trustedName: documents.trustedNameOf(document, operationName),
+  });
+
   const protocol = makeServer<Parameters, SocketExtra>({
     connectionInitWaitTimeout: times.initTimeoutMs,
     onConnect: (ctx) => connect(app, ctx),
     onPing: (ctx, payload) => renew(app, ctx, payload),
-    onSubscribe: async (ctx, _id, { query, operationName, variables }) => {
+    onSubscribe: async (ctx, _id, payload) => {
       if (Object.keys(ctx.subscriptions).length > LIMITS.operationsPerSocket) {
         const message = `At most ${LIMITS.operationsPerSocket} operations at once on one socket`;
         return [limitError('operationsPerSocket', message)];
       }
       const requestId = newId();
       try {
-        const document = engine.parse(query);
-        const errors = engine.validate(document);
-        if (errors.length > 0) return errors;
-        if (engine.kindOf(document, operationName) === null) {
-          return [unknownOperation(operationName)];
-        }
         const contextValue = await ctx.extra.proof.contextFor(requestId);
+        const parameters = asParameters(payload);
+        if (parameters === null) return [malformedParameters()];
+        const asked = documents.resolve(parameters, contextValue.viewer);
+        if ('errors' in asked) return asked.errors;
+        const { operationName, variables } = parameters;
         return {
           schema: engine.schema,
-          document,
+          document: asked.document,
           contextValue,
           ...(operationName != null && { operationName }),
           ...(variables != null && { variableValues: variables }),
         };
       } catch (error) {
         if (error instanceof UnauthenticatedError) closeRefused(ctx.extra.socket, error);
-        return [maskError(error, { log: app.log.child({ requestId }), requestId })];
+        const log = app.log.child({ requestId });
+        return [maskError(error, { log, requestId, config: app.config, viewer: null })];
       }
     },
-    execute: (args: ExecutionArgs) => engine.execute(requestOf(args)),
-    subscribe: (args: ExecutionArgs) => engine.subscribe(requestOf(args)),
+    execute: (args: ExecutionArgs) =>
+      accessLog.watchOperation(askedOf(args), engine.execute(requestOf(args))),
+    subscribe: (args: ExecutionArgs) =>
+      accessLog.watchOperation(askedOf(args), engine.subscribe(requestOf(args))),
   });
 
   const sockets = new WebSocketServer({
@@ -112,7 +126,9 @@ export function registerWebSocket(
   });
   fastify.server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
-    const status = closing ? '503 Service Unavailable' : refusalOf(app, request);
+    const isStranger = !mayReach(app, 'api', proxyAddr(request, trustsProxy));
+    const refusal = isStranger ? '403 Forbidden' : refusalOf(app, request);
+    const status = closing ? '503 Service Unavailable' : refusal;
     if (status !== null) {
       // Half-open otherwise: nothing else would ever end it.
       socket.once('finish', () => socket.destroy());

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { encodeGlobalId } from '#lib/global-id.ts';
-import { bearer, until } from '../support/graphql-client.ts';
+import { bearer, post, until } from '../support/graphql-client.ts';
 import { addUser, createInboxClient, PULL, storeWebhooks } from '../support/inbox.ts';
 import { startNaru, type TestNaru } from '../support/naru.ts';
 import { addSource, removeGrant } from '../support/webhooks.ts';
@@ -103,4 +103,17 @@ test('of two that wait for one account, one has the message', async () => {
   await storeWebhooks(naru, [{ sourceId }]);
   const deliveries = (await Promise.all(pulls)).flatMap((pulled) => pulled.deliveries);
   expect(deliveries).toHaveLength(1);
+});
+
+test('fifty pulls of one request hold it for one wait', async () => {
+  const { token } = await createInbox();
+  const pulls = Array.from(
+    { length: 50 },
+    (_, at) =>
+      `a${at}: pullWebhookMessages(input: { waitSeconds: 1, limit: 1 }) { ... on WebhookMessagesPulled { deliveries { attempt } } }`,
+  );
+  const start = performance.now();
+  const { result } = await post(naru.url, { query: `mutation { ${pulls.join(' ')} }` }, token);
+  expect(Object.values(result.data as object)).toEqual(Array(50).fill({ deliveries: [] }));
+  expect(performance.now() - start).toBeLessThan(10_000);
 });

@@ -66,7 +66,7 @@ interface Case {
 const CASES: readonly Case[] = [
   {
     limit: 'tokens',
-    operation: (amount) => ({ query: `{ serverInfo { ${times(amount - 5, 'version')} } }` }),
+    operation: (amount) => ({ query: `{ nodes(ids: [${times(amount - 12, '1')}]) { id } }` }),
   },
   {
     limit: 'depth',
@@ -105,6 +105,29 @@ const CASES: readonly Case[] = [
   {
     limit: 'directives',
     operation: (amount) => ({ query: `query ${times(amount, '@include(if: true)')} ${version}` }),
+  },
+  {
+    limit: 'fields',
+    // 50 times a fragment and 99 fields
+    operation: (amount) => ({
+      query: `{ ${times(50, '...F')} ${times(amount - LIMITS.fields, '__typename')} }
+        fragment F on Query { ${times(49, 'serverInfo { version }')} __typename }`,
+    }),
+  },
+  {
+    limit: 'repeats',
+    operation: (amount) => ({ query: `{ serverInfo { ${times(amount, 'version')} } }` }),
+  },
+  {
+    limit: 'repeats',
+    operation: (amount) => ({ query: `{ ${times(amount, version.slice(1, -1))} }` }),
+  },
+  {
+    limit: 'repeats',
+    operation: (amount) => ({
+      query: `{ serverInfo { version ...V ... on ServerInfo { version } } }
+        fragment V on ServerInfo { ${times(amount - 2, 'version')} }`,
+    }),
   },
   {
     limit: 'variableCharacters',

@@ -31,6 +31,7 @@ beforeAll(async () => {
     database: { url: postgres.url, drop: async () => {} },
     logTo: (line) => lines.push(JSON.stringify(line)),
     settings: {
+      ACCESS_LOG_SAMPLE: '1',
       ...BEHIND_PROXY,
       LOG_LEVEL: 'trace',
       SECRET_KEY: `${BIRD} is the key of everything`,
@@ -71,6 +72,7 @@ const SECRET_NAMES = [
   'token',
   'refreshToken',
   'invitation',
+  'idempotencyKey',
 ];
 const secretOf = (name: string) => {
   if (name === 'refreshToken') return `naru_rt_${TOKEN_BODY}`;
@@ -183,6 +185,15 @@ describe('nothing is heard of', () => {
     expect((await post(naru.url, change, accessToken)).text).toContain('PasswordChanged');
     const again = await tokensOf(naru.url, { login: 'bob', password: PASSWORD });
     handedOut.push(again.accessToken, again.refreshToken);
+    // Not a secret, but whatever a client makes its keys of.
+    const creating = operationOf('createPersonalAccessToken', {
+      name: 'keyed',
+      scopes: ['viewer:read'],
+      idempotencyKey: BIRD,
+    });
+    for (const _time of ['first', 'second']) {
+      expect((await post(naru.url, creating, again.accessToken)).text).toContain('TokenCreated');
+    }
     await post(naru.url, '{ viewer { id } }', null, pageHeaders(`__Host-naru=${cookie}`));
     const refreshing = operationOf('refreshSession', { refreshToken: again.refreshToken });
     expect((await post(naru.url, refreshing)).text).toContain('SessionRefreshed');

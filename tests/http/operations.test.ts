@@ -82,6 +82,59 @@ describe('/metrics', () => {
   });
 });
 
+describe('with OPERATIONS_ALLOW', () => {
+  let listed: TestNaru;
+  beforeAll(async () => {
+    const settings = {
+      OPERATIONS_TOKEN,
+      TRUSTED_PROXIES: '127.0.0.1',
+      OPERATIONS_ALLOW: '10.0.0.0/8',
+      OPERATIONS_DENY: '10.0.0.66',
+    };
+    listed = await startNaru({ settings, runsJobs: false });
+  });
+  afterAll(() => listed?.close());
+
+  const from = (address: string, path: string, headers: Record<string, string> = {}) =>
+    fetch(`${listed.url}${path}`, { headers: { 'x-forwarded-for': address, ...headers } });
+
+  test('its addresses need no token, and a wrong one does no harm', async () => {
+    for (const headers of [{}, { authorization: 'Bearer x' }, operations]) {
+      expect((await from('10.0.0.1', '/metrics', headers)).status).toBe(200);
+      const ready = await from('10.0.0.1', '/ready', headers);
+      expect(await ready.json()).toMatchObject({ parts: { postgresql: true } });
+    }
+  });
+
+  test('from elsewhere no token helps; readiness is told to all, its parts are not', async () => {
+    const oscar = { ...bearer(await listed.tokenFor('oscar')) };
+    for (const address of ['11.0.0.1', '10.0.0.66', 'nonsense']) {
+      for (const headers of [{}, operations, oscar]) {
+        const metrics = await from(address, '/metrics', headers);
+        expect(metrics.status).toBe(403);
+        expect(await metrics.json()).toMatchObject({ error: { code: 'FORBIDDEN' } });
+        const ready = await from(address, '/ready', headers);
+        expect([ready.status, await ready.json()]).toEqual([200, { status: 'ready' }]);
+      }
+    }
+  });
+});
+
+test('with OPERATIONS_DENY alone the others still need a token', async () => {
+  const settings = { OPERATIONS_TOKEN, TRUSTED_PROXIES: '127.0.0.1', OPERATIONS_DENY: '10.0.0.66' };
+  const denying = await startNaru({ settings, runsJobs: false });
+  const from = async (address: string, headers: Record<string, string>) => {
+    const asked = { headers: { 'x-forwarded-for': address, ...headers } };
+    const metrics = await fetch(`${denying.url}/metrics`, asked);
+    const ready = await fetch(`${denying.url}/ready`, asked);
+    return [metrics.status, 'parts' in ((await ready.json()) as object)];
+  };
+  expect(await from('10.0.0.1', {})).toEqual([401, false]);
+  expect(await from('10.0.0.1', operations)).toEqual([200, true]);
+  expect(await from('10.0.0.66', operations)).toEqual([403, false]);
+  await denying.close();
+});
+
 test('a route that is not there is 404, typed, with the request id', async () => {
   const answer = await ask('/nowhere', { 'x-request-id': 'r-1' });
   expect([answer.status, await answer.json()]).toEqual([
@@ -169,7 +222,7 @@ describe('a stop in order', () => {
     expect(await stream.text()).not.toContain('event: complete');
     await blocker.query('COMMIT');
     blocker.release();
-    expect((await slow).result).toEqual({ data: { webhookMessages: { nodes: [] } } });
+    expect((await slow).result.data).toEqual({ webhookMessages: { nodes: [] } });
     await stopping;
     await expect(fetch(`${one.url}/health`)).rejects.toThrow();
     await one.server.close();

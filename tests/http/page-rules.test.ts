@@ -510,14 +510,16 @@ describe('CORS', () => {
       'access-control-allow-credentials': 'true',
       'access-control-allow-methods': 'GET, POST',
       'access-control-allow-headers':
-        'content-type, authorization, last-event-id, x-request-id, x-naru-csrf',
+        'content-type, authorization, last-event-id, if-none-match, idempotency-key, x-idempotency-key, x-request-id, x-naru-csrf',
       'access-control-max-age': '600',
     });
     expect(headers.get('vary')?.toLowerCase()).toContain('origin');
     const answer = await asks({ origin: ALLOWED });
     expect(answer.headers.get('access-control-allow-origin')).toBe(ALLOWED);
     expect(answer.headers.get('access-control-allow-credentials')).toBe('true');
-    expect(answer.headers.get('access-control-expose-headers')).toBe('x-request-id, retry-after');
+    expect(answer.headers.get('access-control-expose-headers')).toBe(
+      'x-request-id, retry-after, ratelimit, ratelimit-policy, idempotency-replayed, etag',
+    );
     expect(answer.headers.get('vary')?.toLowerCase()).toContain('origin');
   });
 

@@ -43,7 +43,10 @@ describe.skipIf(!requireChromium())('a page of another origin', () => {
       launchChromium(),
     ]);
     naru = await startNaru({
-      settings: { ALLOWED_ORIGINS: `${friend.sameSite},${friend.crossSite}` },
+      settings: {
+        ACCESS_LOG_SAMPLE: '1',
+        ALLOWED_ORIGINS: `${friend.sameSite},${friend.crossSite}`,
+      },
       logTo: (line) => {
         if (line['msg'] === 'answered') answered.push(line as unknown as Answered);
       },

@@ -18,6 +18,7 @@ export interface Result {
   // biome-ignore lint/suspicious/noExplicitAny: the shape is the query's, which is the test's own
   readonly data?: any;
   readonly errors?: readonly ResultError[];
+  readonly extensions?: Readonly<Record<string, unknown>>;
 }
 
 export interface Answer {

@@ -204,5 +204,7 @@ export async function contextFor(
     client: { ipAddress: '127.0.0.1', userAgent: null },
     isGone,
     setSessionCookie: null,
+    idempotencyKey: null,
+    notes: { headers: {}, extensions: {} },
   });
 }

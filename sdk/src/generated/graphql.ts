@@ -8,10 +8,14 @@ import type { DocumentTypeDecoration } from '@graphql-typed-document-node/core';
 export type CreatePersonalAccessTokenInput = {
   /** Days until it is refused, 1–366. */
   expiresInDays?: number;
+  /** A text of the client’s own, 1–255 printable ASCII characters without spaces, the same when it sends the same call again: it is then done once, and answered again by what the viewer may see now. The header `Idempotency-Key` says the same for a request with one mutation. Kept for the account and this mutation for 24 hours, 1000 at a time; other input with the same key is an `IdempotencyMismatchError`. What failed is forgotten, and may be tried again with its key. */
+  idempotencyKey?: string | null | undefined;
   /** What its owner calls it, 1–100 characters. */
   name: string;
-  /** What it may be used for, at least one, none that the token in use lacks. `viewer:read`: Read the account that the token belongs to. `viewer:write`: Change the profile of the account that the token belongs to. `tokens:write`: Create and revoke personal access tokens of the same account. `webhooks:read`: Read webhook messages of the sources granted to the account. `webhooks:pull`: Pull, acknowledge and replay webhook messages in the inbox of the account. `users:read`: Read every account; needs the role AUDITOR or ADMIN. `users:write`: Change roles, disable and enable accounts; needs the role ADMIN. `audit:read`: Read the audit log; needs the role AUDITOR or ADMIN. `operations:read`: Read metrics and the details of readiness; needs the role OPERATOR or ADMIN. */
+  /** What it may be used for, at least one, none that the token in use lacks. `viewer:read`: Read the account that the token belongs to. `viewer:write`: Change the profile of the account that the token belongs to. `tokens:write`: Create and revoke personal access tokens of the same account. `webhooks:read`: Read webhook messages of the sources granted to the account. `webhooks:pull`: Pull, acknowledge and replay webhook messages in the inbox of the account. `users:read`: Read every account; needs the role AUDITOR or ADMIN. `users:write`: Change roles, disable and enable accounts; needs the role ADMIN. `audit:read`: Read the audit log; needs the role AUDITOR or ADMIN. `schema:read`: Read the schema by introspection where that is off for everybody else. `operations:read`: Read metrics and the details of readiness; needs the role OPERATOR or ADMIN. */
   scopes: Array<string>;
+  /** True: it runs documents of the operator’s manifest and no other (`DOCUMENT_NOT_TRUSTED`). So does whatever is made by a token that does. */
+  trustedDocumentsOnly?: boolean | null | undefined;
 };
 
 /** Every stable code; `docs/errors.md` says for each whether trying again helps. */
@@ -26,6 +30,10 @@ export const ErrorCode = {
   FeedReset: 'FEED_RESET',
   /** The viewer, or its token, may not do this. */
   Forbidden: 'FORBIDDEN',
+  /** The same call is under way still; try again. */
+  IdempotencyInProgress: 'IDEMPOTENCY_IN_PROGRESS',
+  /** The idempotency key was used for other input. */
+  IdempotencyMismatch: 'IDEMPOTENCY_MISMATCH',
   /** Login, password or one-time token do not match. */
   InvalidCredentials: 'INVALID_CREDENTIALS',
   /** Something in the input is not acceptable; `field` names it. */
@@ -126,7 +134,11 @@ export type CreatePersonalAccessTokenMutation = { createPersonalAccessToken:
     | { code: ErrorCode, message: string }
     | { code: ErrorCode, message: string }
     | { code: ErrorCode, message: string }
-    | { token: string, personalAccessToken: { id: string, name: string, scopes: Array<string>, createdAt: string, expiresAt: string | null, lastUsedAt: string | null } }
+    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string }
+    | { token: string | null, personalAccessToken: { id: string, name: string, scopes: Array<string>, createdAt: string, expiresAt: string | null, lastUsedAt: string | null } }
+    | { code: ErrorCode, message: string }
     | { code: ErrorCode, message: string }
    };
 
@@ -140,6 +152,7 @@ export type RevokePersonalAccessTokenMutation = { revokePersonalAccessToken:
     | { code: ErrorCode, message: string }
     | { code: ErrorCode, message: string }
     | { personalAccessToken: { id: string, name: string, scopes: Array<string>, createdAt: string, expiresAt: string | null, lastUsedAt: string | null } }
+    | { code: ErrorCode, message: string }
     | { code: ErrorCode, message: string }
    };
 

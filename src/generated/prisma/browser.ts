@@ -43,6 +43,11 @@ export type BusFailure = Prisma.BusFailureModel
  */
 export type Feed = Prisma.FeedModel
 /**
+ * Model IdempotencyKey
+ * What a mutation that counts once has done, so that the same call again is answered and not done again.
+ */
+export type IdempotencyKey = Prisma.IdempotencyKeyModel
+/**
  * Model WebhookLane
  * What one user's progress is kept by: a source's messages of one repository, or those of none.
  * `id` is the repository's id or, for messages without one, the source's.

@@ -204,7 +204,13 @@ export async function deleteAccount(
   return userId;
 }
 
-const ERASED = ['password', 'session', 'personal_access_token', 'one_time_token'];
+const ERASED = [
+  'password',
+  'session',
+  'personal_access_token',
+  'one_time_token',
+  'idempotency_key',
+];
 
 async function eraseAccount(sql: Sql, userId: string): Promise<void> {
   // Also what was asked for by its address, by itself or by others: those have no account yet.

@@ -46,12 +46,13 @@ const onSessions = (key: string, condition: string, columns: string, answer: str
 const ALL = 'SELECT * FROM found';
 const SESSION = `, s.transport, s.expires_at AS "expiresAt",
   s.authenticated_at > ${NOW} - interval '15 minutes' AS "isFresh", ${NOW} AS now, ${ACCOUNT}`;
+const TOKEN = `, t.scopes, t.trusted_documents_only AS "trustedDocumentsOnly", ${ACCOUNT}`;
 const COOKIES = ['s.secret_hash', `s.transport = 'COOKIE'`] as const;
 const ACCESS = ['s.id', `s.transport = 'TOKENS'`] as const;
 
 /** The rows of those that count, with their accounts. */
 export const FIND = {
-  tokens: onTokens(`, t.scopes, ${ACCOUNT}`, ALL),
+  tokens: onTokens(TOKEN, ALL),
   cookies: onSessions(...COOKIES, SESSION, ALL),
   access: onSessions(...ACCESS, SESSION, ALL),
 } as const;

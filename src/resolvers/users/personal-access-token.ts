@@ -8,10 +8,18 @@ import { ConflictError, ForbiddenError, InvalidInputError, NotFoundError } from 
 import { newId } from '#lib/ids.ts';
 import { requireViewer } from './access.ts';
 import { actorOf, recordAudit, SYSTEM_ACTOR } from './audit.ts';
+import { runOnce } from './idempotency.ts';
 import { lockViewer } from './locked-account.ts';
 
 export const TOKENS_MAX_PER_USER = 100;
 export const TOKEN_DAYS_MAX = 366;
+
+interface TokenInput {
+  readonly name: string;
+  readonly scopes: readonly Scope[];
+  readonly expiresInDays: number;
+  readonly trustedDocumentsOnly?: boolean;
+}
 
 /** `token` is shown this once: only its hash is stored. */
 export interface CreatedToken {
@@ -19,46 +27,72 @@ export interface CreatedToken {
   readonly personalAccessToken: PersonalAccessToken;
 }
 
+/** What the same call is answered with again: the token was shown the first time. */
+export interface RepeatedToken {
+  readonly token: null;
+  readonly personalAccessToken: PersonalAccessToken;
+}
+
 /**
- * A new token for the viewer's own account, with no scope that the token in use does not have.
- * Throws `ForbiddenError` for a wider scope, `ConflictError` past 100 live tokens.
+ * A new token for the viewer's own account, with no scope that the token in use does not have; once for
+ * an idempotency key. One that is held to trusted documents makes only such. Throws `ForbiddenError` for a wider scope, `ConflictError` past 100 live tokens,
+ * `NotFoundError` where the key's token is gone, and what `runOnce` does.
  */
 export async function createPersonalAccessToken(
   ctx: Context,
-  input: {
-    readonly name: string;
-    readonly scopes: readonly Scope[];
-    readonly expiresInDays: number;
-  },
-): Promise<CreatedToken> {
+  input: TokenInput & { readonly idempotencyKey?: string | null | undefined },
+): Promise<CreatedToken | RepeatedToken> {
   // Read again: a revoked token must not outlive itself in a field that came late in its request.
   const viewer = requireViewer(await ctx.refresh());
   const wider = input.scopes.filter((scope) => !viewer.scopes.has(scope));
   if (wider.length > 0) {
     throw new ForbiddenError(`This token cannot give what it does not have: ${wider.join(', ')}`);
   }
-  return ctx.database.transaction(async (sql) => {
-    // One after another, so that many at once cannot pass the limit together.
-    await lockViewer(sql, viewer);
-    const notAfter = await findOwnExpiry(sql, viewer);
-    const [held] = await sql.query<{ tokens: number }>(
-      `SELECT count(*)::int AS tokens FROM personal_access_token
-       WHERE user_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > naru_now())`,
-      [viewer.userId],
+  return ctx.database.transaction((sql) =>
+    runOnce(sql, ctx, viewer, {
+      field: 'createPersonalAccessToken',
+      input,
+      effect: async () => {
+        const answer = await createWithinLimit(sql, ctx, viewer, input);
+        return { answer, reference: { id: answer.personalAccessToken.id } };
+      },
+      replay: async ({ id }) => ({
+        token: null,
+        personalAccessToken: await getOwnToken(sql, viewer, id),
+      }),
+    }),
+  );
+}
+
+async function createWithinLimit(
+  sql: Sql,
+  ctx: Context,
+  viewer: Viewer,
+  input: TokenInput,
+): Promise<CreatedToken> {
+  // One after another, so that many at once cannot pass the limit together.
+  await lockViewer(sql, viewer);
+  const notAfter = await findOwnExpiry(sql, viewer);
+  const [held] = await sql.query<{ tokens: number }>(
+    `SELECT count(*)::int AS tokens FROM personal_access_token
+     WHERE user_id = $1 AND revoked_at IS NULL AND (expires_at IS NULL OR expires_at > naru_now())`,
+    [viewer.userId],
+  );
+  if ((held?.tokens ?? 0) >= TOKENS_MAX_PER_USER) {
+    throw new ConflictError(
+      `An account holds at most ${TOKENS_MAX_PER_USER} tokens: revoke one first`,
     );
-    if ((held?.tokens ?? 0) >= TOKENS_MAX_PER_USER) {
-      throw new ConflictError(
-        `An account holds at most ${TOKENS_MAX_PER_USER} tokens: revoke one first`,
-      );
-    }
-    const created = await storeToken(sql, viewer.userId, input, notAfter);
-    await recordAudit(sql, actorOf(ctx, viewer), {
-      action: 'TOKEN_CREATED',
-      subject: { type: 'PersonalAccessToken', id: created.personalAccessToken.id },
-      details: { scopes: created.personalAccessToken.scopes },
-    });
-    return created;
+  }
+  const { proof } = viewer;
+  const isHeld = proof.kind === 'token' && proof.trustedDocumentsOnly;
+  const wanted = isHeld ? { ...input, trustedDocumentsOnly: true } : input;
+  const created = await storeToken(sql, viewer.userId, wanted, notAfter);
+  await recordAudit(sql, actorOf(ctx, viewer), {
+    action: 'TOKEN_CREATED',
+    subject: { type: 'PersonalAccessToken', id: created.personalAccessToken.id },
+    details: { scopes: created.personalAccessToken.scopes },
   });
+  return created;
 }
 
 /** A token makes none that outlives it: a chain of them would never end. Null for a session. */
@@ -90,13 +124,17 @@ export async function revokePersonalAccessToken(
       });
       return revoked;
     }
-    const [token] = await sql.query<PersonalAccessToken>(
-      `SELECT ${COLUMNS} FROM personal_access_token WHERE id = $1 AND user_id = $2`,
-      [input.id, viewer.userId],
-    );
-    if (token === undefined) throw new NotFoundError('No such token');
-    return token;
+    return getOwnToken(sql, viewer, input.id);
   });
+}
+
+async function getOwnToken(sql: Sql, { userId }: Viewer, id: string): Promise<PersonalAccessToken> {
+  const [token] = await sql.query<PersonalAccessToken>(
+    `SELECT ${COLUMNS} FROM personal_access_token WHERE id = $1 AND user_id = $2`,
+    [id, userId],
+  );
+  if (token === undefined) throw new NotFoundError('No such token');
+  return token;
 }
 
 /** For the command line, which acts for whoever runs the server. Throws `NotFoundError`. */
@@ -128,28 +166,34 @@ export async function issueToken(
 }
 
 /** `personal_access_token` as Prisma would read it. */
-const COLUMNS = `id, user_id AS "userId", name, token_hash AS "tokenHash", scopes, created_at AS "createdAt",
+const COLUMNS = `id, user_id AS "userId", name, token_hash AS "tokenHash", scopes,
+  trusted_documents_only AS "trustedDocumentsOnly", created_at AS "createdAt",
   expires_at AS "expiresAt", last_used_at AS "lastUsedAt", revoked_at AS "revokedAt"`;
 
 async function storeToken(
   sql: Sql,
   userId: string,
-  input: {
-    readonly name: string;
-    readonly scopes: readonly Scope[];
-    readonly expiresInDays: number;
-  },
+  input: TokenInput,
   notAfter: Date | null = null,
 ): Promise<CreatedToken> {
-  const { name, scopes, expiresInDays } = input;
+  const { name, scopes, expiresInDays, trustedDocumentsOnly = false } = input;
   if (!(expiresInDays >= 1 && expiresInDays <= TOKEN_DAYS_MAX)) {
     throw new InvalidInputError(`A token lives 1 to ${TOKEN_DAYS_MAX} days`, 'input.expiresInDays');
   }
   const token = createToken('personalAccessToken');
   const [personalAccessToken] = await sql.query<PersonalAccessToken>(
-    `INSERT INTO personal_access_token (id, user_id, name, token_hash, scopes, expires_at)
-     VALUES ($1, $2, $3, $4, $5, least(naru_now() + $6 * interval '1 day', $7)) RETURNING ${COLUMNS}`,
-    [newId(), userId, name, hashToken(token), [...new Set(scopes)], expiresInDays, notAfter],
+    `INSERT INTO personal_access_token (id, user_id, name, token_hash, scopes, expires_at, trusted_documents_only)
+     VALUES ($1, $2, $3, $4, $5, least(naru_now() + $6 * interval '1 day', $7), $8) RETURNING ${COLUMNS}`,
+    [
+      newId(),
+      userId,
+      name,
+      hashToken(token),
+      [...new Set(scopes)],
+      expiresInDays,
+      notAfter,
+      trustedDocumentsOnly,
+    ],
   );
   if (personalAccessToken === undefined) throw new Error('A token was not stored');
   return { token, personalAccessToken };

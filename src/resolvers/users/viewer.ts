@@ -12,6 +12,7 @@ interface TokenRow extends Account {
   readonly key: Buffer;
   readonly proofId: string;
   readonly scopes: string[];
+  readonly trustedDocumentsOnly: boolean;
 }
 
 interface SessionRow extends Account {
@@ -64,8 +65,9 @@ export function createAuthenticator(
       if (row === undefined) {
         throw new UnauthenticatedError('The token is unknown, expired or revoked');
       }
+      const { proofId: id, trustedDocumentsOnly } = row;
       const scopes = new Set(row.scopes.filter(isScope));
-      return viewerOf(row, { kind: 'token', id: row.proofId }, scopes);
+      return viewerOf(row, { kind: 'token', id, trustedDocumentsOnly }, scopes);
     }
     const row = await (credential.kind === 'cookie'
       ? findCookies(credential.hash)

@@ -90,7 +90,7 @@ const viewers: fc.Arbitrary<Viewer | null> = fc.option(
       userId,
       roles: new Set(roles),
       scopes: new Set(scopes),
-      proof: { kind: 'token' as const, id: newId() },
+      proof: { kind: 'token' as const, id: newId(), trustedDocumentsOnly: false },
       user: {
         id: userId,
         username: userId,
@@ -141,7 +141,8 @@ test('what the statement reads is what the rule for one message allows, and both
       expect(rows.map(({ id }) => id)).toEqual(ids);
 
       // The rule for one thing asks nothing else of a context.
-      const ctx = { viewer, loadGrants: createGrantLoader(database) } as unknown as Context;
+      const loadGrants = createGrantLoader(database);
+      const ctx = { viewer, loadGrants, remembered: new Map() } as unknown as Context;
       const one = await Promise.all(messages.map((message) => canReadMessage(ctx, message)));
       expect(messages.filter((_, index) => one[index]).map(({ id }) => id)).toEqual(ids);
 

@@ -12,9 +12,11 @@ import {
   UnsupportedMediaTypeError,
 } from '#lib/errors.ts';
 import { derivedId, newId } from '#lib/ids.ts';
+import { networkOf } from '#lib/network.ts';
 import { redactHeaders } from '#lib/redact-headers.ts';
 import { webhookReceived } from '#pubsub/topics/webhooks.ts';
 import { takeDailyBytes } from '#redis/byte-quota.ts';
+import type { GivenUnits, Quota } from '#redis/quota.ts';
 import { claimBody } from './claimed-body.ts';
 import { PROVIDERS } from './providers/table.ts';
 import type { Source } from './source.ts';
@@ -34,11 +36,33 @@ export interface AcceptedWebhook {
   readonly source: string;
 }
 
+/** Hears how each limit stands that a webhook was counted against, whatever becomes of it then. */
+export type OnCounted = (name: string, quota: Quota, given: GivenUnits) => void;
+
 const PATH_LENGTH_MAX = 1_024;
 // What a message costs beside its bytes: rows, indexes, the entry on the bus. Without it a flood of
 // empty bodies would cost nothing.
 const MESSAGE_OVERHEAD_BYTES = 1_024;
+const LIMIT_WINDOW_SECONDS = 60;
 const DELIVERY_ID = /^[\x21-\x7e]{1,200}$/;
+
+/**
+ * Counts a webhook against the limit of the network that it comes from, before anything of it is
+ * looked at. Throws `RateLimitedError`.
+ */
+export async function admitWebhook(
+  app: Services,
+  ipAddress: string,
+  onCounted: OnCounted,
+): Promise<void> {
+  const { network } = app.config.webhooksPerMinute;
+  try {
+    await takeOne(app, 'webhook-network', networkOf(ipAddress), network, onCounted);
+  } catch (error) {
+    count(app, null, 'rate_limited');
+    throw error;
+  }
+}
 
 /**
  * Takes a webhook in: resolves only when the bus holds it, so that a 2xx is never for what could be
@@ -47,17 +71,20 @@ const DELIVERY_ID = /^[\x21-\x7e]{1,200}$/;
 export async function receiveWebhook(
   app: Services,
   webhook: IncomingWebhook,
+  onCounted: OnCounted,
 ): Promise<AcceptedWebhook> {
   let source: Source | null = null;
   try {
     source = app.webhookSources.find(segmentsOf(webhook.path));
     const accepted =
-      source === null ? await storeUnknown(app, webhook) : await storeKnown(app, source, webhook);
+      source === null
+        ? await storeUnknown(app, webhook)
+        : await storeKnown(app, source, webhook, onCounted);
     count(app, source, 'accepted');
     app.metrics.webhookBodyBytes.observe(webhook.body.byteLength);
     return accepted;
   } catch (error) {
-    count(app, source, outcomeOf(error));
+    count(app, source, outcomeOf(error, source));
     throw error;
   }
 }
@@ -66,6 +93,7 @@ async function storeKnown(
   app: Services,
   source: Source,
   webhook: IncomingWebhook,
+  onCounted: OnCounted,
 ): Promise<AcceptedWebhook> {
   const adapter = PROVIDERS[source.provider];
   const mediaType = mediaTypeOf(webhook.headers['content-type']);
@@ -73,11 +101,31 @@ async function storeKnown(
     throw new UnsupportedMediaTypeError(`Send ${adapter.mediaTypes.join(' or ')}`);
   }
   const verification = verify(source, webhook);
+  // Not before: forged webhooks would use up what the honest sender has.
+  await takeOne(app, 'webhook-source', source.id, app.config.webhooksPerMinute.source, onCounted);
   const deliveryId = deliveryIdOf(adapter.deliveryIdHeader, webhook.headers);
   const id =
     deliveryId === null ? newId() : derivedId('webhook', source.id, verification, deliveryId);
   await publish(app, webhook, { id, source, verification, deliveryId });
   return { id, source: source.path };
+}
+
+async function takeOne(
+  app: Services,
+  name: string,
+  key: string,
+  limit: number,
+  onCounted: OnCounted,
+): Promise<void> {
+  if (limit === 0) return;
+  const quota = { limit, windowSeconds: LIMIT_WINDOW_SECONDS };
+  const [given] = await app.quotas.take([{ name, key, quota, units: 1, isDivisible: false }]);
+  if (given === undefined) return;
+  onCounted(name, quota, given);
+  if (given.given > 0) return;
+  app.metrics.rateLimited.inc({ limit: name });
+  const seconds = given.retryAfterSeconds;
+  throw new RateLimitedError(`Too many webhooks: try again in ${seconds} s`, seconds);
 }
 
 function verify(source: Source, { headers, body }: IncomingWebhook): VerificationOutcome {
@@ -173,10 +221,10 @@ const OUTCOMES: Readonly<Record<string, string>> = {
   NOT_FOUND: 'unknown_path',
   PAYLOAD_TOO_LARGE: 'too_large',
   UNSUPPORTED_MEDIA_TYPE: 'media_type_refused',
-  RATE_LIMITED: 'quota_refused',
 };
 
-function outcomeOf(error: unknown): string {
+function outcomeOf(error: unknown, source: Source | null): string {
+  if (error instanceof RateLimitedError) return source === null ? 'quota_refused' : 'rate_limited';
   const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : null;
   return OUTCOMES[String(code)] ?? 'failed';
 }

@@ -78,7 +78,9 @@ test('whatever texts and bytes a batch holds, each message is stored once and it
       expect((await webhookFeed.readHead('')).head).toBe(head + BigInt(batch.length));
       const items = await webhookFeed.feed.readPage({ key: '', epoch, after: head, limit: 100 });
       expect(items.map(({ id }) => id)).toEqual(batch.map(({ payload }) => payload.messageId));
-      const ctx = { database } as unknown as Parameters<typeof bodyLoader>[0];
+      const ctx = { database, remembered: new Map() } as unknown as Parameters<
+        typeof bodyLoader
+      >[0];
       for (const { payload, attachment } of batch) {
         const body = await bodyLoader(ctx).load(payload.messageId);
         expect(Buffer.from(body).equals(Buffer.from(attachment))).toBe(true);

@@ -10,7 +10,13 @@ import {
 import { encodeGlobalId } from '#lib/global-id.ts';
 import { changeEmail, deleteAccount, updateProfile } from '#resolvers/users/account.ts';
 import { builder } from '#schema/builder.ts';
-import { withScope, withSession } from '#schema/policy.ts';
+import {
+  withBoth,
+  withCredentialLimits,
+  withRateLimit,
+  withScope,
+  withSession,
+} from '#schema/policy.ts';
 import { type Changed, userOf } from './changed.ts';
 
 const ProfileUpdated = builder.objectRef<Changed>('ProfileUpdated').implement({
@@ -30,12 +36,15 @@ builder.mutationField('updateProfile', (t) =>
   t.field({
     type: ProfileUpdated,
     description: 'Changes the viewer’s own profile. Needs the scope `viewer:write`.',
-    ...withScope('viewer:write'),
+    ...withBoth(
+      withScope('viewer:write'),
+      withRateLimit({ by: 'VIEWER', limit: 60, windowSeconds: 60 }),
+    ),
     args: {
       input: t.arg({ type: UpdateProfileInput, required: true, description: 'What to change.' }),
     },
     errors: {
-      types: [InvalidInputError, UnauthenticatedError, ForbiddenError],
+      types: [InvalidInputError, UnauthenticatedError, ForbiddenError, RateLimitedError],
       union: { name: 'UpdateProfileResult', description: 'What came of `updateProfile`.' },
     },
     resolve: async (_root, { input }, ctx) => ({ userId: await updateProfile(ctx, input) }),
@@ -72,7 +81,15 @@ builder.mutationField('changeEmail', (t) =>
     description:
       'Asks for another e-mail address. Where mail is sent it counts once its mailbox has confirmed it, and the ' +
       'answer does not tell whether another account has it. Needs a session.',
-    ...withSession(),
+    ...withBoth(
+      withSession(),
+      withCredentialLimits([
+        { by: 'SESSION', name: 'password-session' },
+        { by: 'NETWORK', name: 'mail-network' },
+        { by: 'MAILBOX_AND_NETWORK', name: 'mail-address-network' },
+        { by: 'MAILBOX', name: 'mail-address' },
+      ]),
+    ),
     args: { input: t.arg({ type: ChangeEmailInput, required: true, description: 'The new one.' }) },
     errors: {
       types: [
@@ -117,7 +134,7 @@ builder.mutationField('deleteAccount', (t) =>
     description:
       'Erases the viewer’s own account for good. What others see of it (its messages, its entries in the audit ' +
       'log) stays without a name. ConflictError for the last administrator. Needs a session.',
-    ...withSession(),
+    ...withBoth(withSession(), withCredentialLimits([{ by: 'SESSION', name: 'password-session' }])),
     args: { input: t.arg({ type: DeleteAccountInput, required: true, description: 'The proof.' }) },
     errors: {
       types: [

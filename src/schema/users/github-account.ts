@@ -1,8 +1,14 @@
 import type { GitHubLinkState } from '#generated/prisma/enums.ts';
-import { ConflictError, ForbiddenError, NotFoundError, UnauthenticatedError } from '#lib/errors.ts';
+import {
+  ConflictError,
+  ForbiddenError,
+  NotFoundError,
+  RateLimitedError,
+  UnauthenticatedError,
+} from '#lib/errors.ts';
 import { unlinkGitHub } from '#resolvers/users/github-link.ts';
 import { builder } from '#schema/builder.ts';
-import { withScope, withSession } from '#schema/policy.ts';
+import { withBoth, withRateLimit, withScope, withSession } from '#schema/policy.ts';
 import { userOf } from './changed.ts';
 
 const STATE_MEANINGS: Readonly<Record<GitHubLinkState, string>> = {
@@ -62,9 +68,9 @@ builder.mutationField('unlinkGitHub', (t) =>
     description:
       'Unlinks the viewer’s GitHub account and revokes at GitHub what it gave us, as far as GitHub answers. ' +
       'Needs a session. `ConflictError` for an account without a password, which could not sign in any more.',
-    ...withSession(),
+    ...withBoth(withSession(), withRateLimit({ by: 'VIEWER', limit: 30, windowSeconds: 60 })),
     errors: {
-      types: [UnauthenticatedError, ForbiddenError, NotFoundError, ConflictError],
+      types: [UnauthenticatedError, ForbiddenError, NotFoundError, ConflictError, RateLimitedError],
       union: { name: 'UnlinkGitHubResult', description: 'What came of `unlinkGitHub`.' },
     },
     resolve: (_root, _args, ctx) => unlinkGitHub(ctx),

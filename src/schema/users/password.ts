@@ -9,7 +9,7 @@ import {
 import { ONE_TIME_MINUTES } from '#resolvers/users/one-time-token.ts';
 import { changePassword, requestPasswordReset, resetPassword } from '#resolvers/users/password.ts';
 import { builder } from '#schema/builder.ts';
-import { withOpen, withSession } from '#schema/policy.ts';
+import { withBoth, withCredentialLimits, withOpen, withSession } from '#schema/policy.ts';
 import { type Changed, userOf } from './changed.ts';
 import { PASSWORD_RULE } from './sign-up.ts';
 
@@ -42,7 +42,13 @@ builder.mutationField('changePassword', (t) =>
     description:
       'Sets a new password and ends the account’s other sessions; personal access tokens stay. Needs a session. ' +
       'At most 10 wrong passwords in 15 minutes.',
-    ...withSession(),
+    ...withBoth(
+      withSession(),
+      withCredentialLimits([
+        { by: 'SESSION', name: 'password-session' },
+        { by: 'SESSION', name: 'password-change' },
+      ]),
+    ),
     args: {
       input: t.arg({
         type: ChangePasswordInput,
@@ -91,7 +97,14 @@ builder.mutationField('requestPasswordReset', (t) =>
     description:
       'Mails a token for `resetPassword`. The answer is the same whether or not the address has an account. At ' +
       'most 20 an hour from one network and 3 mails an hour to one address. ForbiddenError where no mail is sent.',
-    ...withOpen(),
+    ...withBoth(
+      withOpen(),
+      withCredentialLimits([
+        { by: 'NETWORK', name: 'mail-network' },
+        { by: 'MAILBOX_AND_NETWORK', name: 'mail-address-network' },
+        { by: 'MAILBOX', name: 'mail-address' },
+      ]),
+    ),
     args: {
       input: t.arg({ type: RequestPasswordResetInput, required: true, description: 'Whose.' }),
     },
@@ -131,7 +144,7 @@ builder.mutationField('resetPassword', (t) =>
     type: PasswordReset,
     description:
       'Sets a new password by the token of a mail. Ends every session and personal access token of the account.',
-    ...withOpen(),
+    ...withBoth(withOpen(), withCredentialLimits([{ by: 'NETWORK', name: 'one-time-network' }])),
     args: {
       input: t.arg({
         type: ResetPasswordInput,

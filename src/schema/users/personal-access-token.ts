@@ -5,6 +5,7 @@ import {
   ForbiddenError,
   InvalidInputError,
   NotFoundError,
+  RateLimitedError,
   UnauthenticatedError,
 } from '#lib/errors.ts';
 import {
@@ -14,10 +15,12 @@ import {
 import {
   type CreatedToken,
   createPersonalAccessToken,
+  type RepeatedToken,
   revokePersonalAccessToken,
   TOKEN_DAYS_MAX,
 } from '#resolvers/users/personal-access-token.ts';
 import { builder } from '#schema/builder.ts';
+import { IDEMPOTENCY_ERRORS, IDEMPOTENCY_KEY } from '#schema/idempotency.ts';
 import { pageComplexity, withScope } from '#schema/policy.ts';
 
 const scopeNames = Object.entries(SCOPES)
@@ -34,6 +37,9 @@ export const PersonalAccessToken = builder.prismaNode('PersonalAccessToken', {
   fields: (t) => ({
     name: t.exposeString('name', { description: 'What its owner calls it.' }),
     scopes: t.exposeStringList('scopes', { description: `What it may be used for. ${scopeNames}` }),
+    trustedDocumentsOnly: t.exposeBoolean('trustedDocumentsOnly', {
+      description: 'Whether it runs documents of the operator’s manifest and no other.',
+    }),
     createdAt: t.expose('createdAt', { type: 'DateTime', description: 'When it was made.' }),
     expiresAt: t.expose('expiresAt', {
       type: 'DateTime',
@@ -65,13 +71,16 @@ builder.prismaObjectField('User', 'personalAccessTokens', (t) =>
 );
 
 const PersonalAccessTokenCreated = builder
-  .objectRef<CreatedToken>('PersonalAccessTokenCreated')
+  .objectRef<CreatedToken | RepeatedToken>('PersonalAccessTokenCreated')
   .implement({
     description: 'The new token.',
     fields: (t) => ({
       token: t.exposeString('token', {
+        nullable: true,
         description:
-          'The token itself: shown this once, stored nowhere. Send it as `Authorization: Bearer …`.',
+          'The token itself: shown this once, stored nowhere. Send it as `Authorization: Bearer …`. Null ' +
+          'where the call repeats one with the same `idempotencyKey`: who did not get the first answer ' +
+          'revokes the token and makes another.',
       }),
       personalAccessToken: t.field({
         type: PersonalAccessToken,
@@ -109,6 +118,12 @@ const CreatePersonalAccessTokenInput = builder.inputType('CreatePersonalAccessTo
       defaultValue: 90,
       description: `Days until it is refused, 1–${TOKEN_DAYS_MAX}.`,
     }),
+    trustedDocumentsOnly: t.boolean({
+      description:
+        'True: it runs documents of the operator’s manifest and no other (`DOCUMENT_NOT_TRUSTED`). So does ' +
+        'whatever is made by a token that does.',
+    }),
+    idempotencyKey: t.string(IDEMPOTENCY_KEY),
   }),
 });
 
@@ -127,7 +142,14 @@ builder.mutationField('createPersonalAccessToken', (t) =>
       }),
     },
     errors: {
-      types: [InvalidInputError, UnauthenticatedError, ForbiddenError, ConflictError],
+      types: [
+        InvalidInputError,
+        UnauthenticatedError,
+        ForbiddenError,
+        NotFoundError,
+        ConflictError,
+        ...IDEMPOTENCY_ERRORS,
+      ],
       union: {
         name: 'CreatePersonalAccessTokenResult',
         description: 'What came of `createPersonalAccessToken`.',
@@ -138,6 +160,7 @@ builder.mutationField('createPersonalAccessToken', (t) =>
         ...input,
         name: input.name.trim(),
         scopes: input.scopes.filter(isScope),
+        trustedDocumentsOnly: input.trustedDocumentsOnly ?? false,
       }),
   }),
 );
@@ -179,7 +202,13 @@ builder.mutationField('revokePersonalAccessToken', (t) =>
       }),
     },
     errors: {
-      types: [InvalidInputError, UnauthenticatedError, ForbiddenError, NotFoundError],
+      types: [
+        InvalidInputError,
+        UnauthenticatedError,
+        ForbiddenError,
+        NotFoundError,
+        RateLimitedError,
+      ],
       union: {
         name: 'RevokePersonalAccessTokenResult',
         description: 'What came of `revokePersonalAccessToken`.',

@@ -3,12 +3,20 @@ import {
   ForbiddenError,
   InvalidInputError,
   NotFoundError,
+  RateLimitedError,
   UnauthenticatedError,
 } from '#lib/errors.ts';
 import { canReadSession, readableSessions } from '#resolvers/users/access.ts';
 import { liveSessions, revokeSession, signOut } from '#resolvers/users/sign-out.ts';
 import { builder } from '#schema/builder.ts';
-import { pageComplexity, withOpen, withScope, withSession } from '#schema/policy.ts';
+import {
+  pageComplexity,
+  withBoth,
+  withOpen,
+  withRateLimit,
+  withScope,
+  withSession,
+} from '#schema/policy.ts';
 
 export const Session = builder.prismaNode('Session', {
   id: { field: 'id' },
@@ -79,12 +87,12 @@ builder.mutationField('signOut', (t) =>
     description:
       'Ends the session in use, or all of the account, and takes the cookie away. For guests nothing happens. ' +
       'A personal access token cannot sign out.',
-    ...withOpen(),
+    ...withBoth(withOpen(), withRateLimit({ by: 'VIEWER', limit: 120, windowSeconds: 60 })),
     args: {
       input: t.arg({ type: SignOutInput, description: 'Which ones; only this one unless told.' }),
     },
     errors: {
-      types: [ForbiddenError],
+      types: [ForbiddenError, RateLimitedError],
       union: { name: 'SignOutResult', description: 'What came of `signOut`.' },
     },
     resolve: (_root, { input }, ctx) => signOut(ctx, { everywhere: input?.everywhere ?? false }),
@@ -116,12 +124,18 @@ builder.mutationField('revokeSession', (t) =>
     type: SessionRevoked,
     description:
       'Ends one of the viewer’s own sessions. Needs a session itself. Again is the same as once.',
-    ...withSession(),
+    ...withBoth(withSession(), withRateLimit({ by: 'VIEWER', limit: 120, windowSeconds: 60 })),
     args: {
       input: t.arg({ type: RevokeSessionInput, required: true, description: 'Which one.' }),
     },
     errors: {
-      types: [InvalidInputError, UnauthenticatedError, ForbiddenError, NotFoundError],
+      types: [
+        InvalidInputError,
+        UnauthenticatedError,
+        ForbiddenError,
+        NotFoundError,
+        RateLimitedError,
+      ],
       union: { name: 'RevokeSessionResult', description: 'What came of `revokeSession`.' },
     },
     resolve: async (_root, { input }, ctx) => ({

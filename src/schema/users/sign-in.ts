@@ -10,7 +10,7 @@ import {
 import { type RefreshedSession, refreshSession } from '#resolvers/users/refresh.ts';
 import { type SignedIn as SignedInShape, signIn } from '#resolvers/users/sign-in.ts';
 import { builder } from '#schema/builder.ts';
-import { withOpen } from '#schema/policy.ts';
+import { withBoth, withCredentialLimits, withOpen } from '#schema/policy.ts';
 import { userOf } from './changed.ts';
 import { Session } from './session.ts';
 
@@ -77,7 +77,14 @@ builder.mutationField('signIn', (t) =>
       'Opens a session. The same answer, after the same work, whether or not there is such an account. Of one ' +
       'network 10 wrong passwords a login in 15 minutes and 100 in all in 10 minutes are tried; one field of a ' +
       'request tries a password. A new session ends the account’s oldest ones past what the server allows.',
-    ...withOpen(),
+    ...withBoth(
+      withOpen(),
+      withCredentialLimits([
+        { by: 'NETWORK', name: 'sign-in-network' },
+        { by: 'LOGIN_AND_NETWORK', name: 'sign-in-login-network' },
+        { by: 'LOGIN', name: 'sign-in-login' },
+      ]),
+    ),
     args: { input: t.arg({ type: SignInInput, required: true, description: 'Who signs in.' }) },
     errors: {
       types: [

@@ -10,7 +10,7 @@ import {
 import { verifyEmail } from '#resolvers/users/account.ts';
 import { type SignUpNextStep, signUp } from '#resolvers/users/sign-up.ts';
 import { builder } from '#schema/builder.ts';
-import { withOpen } from '#schema/policy.ts';
+import { withBoth, withCredentialLimits, withOpen } from '#schema/policy.ts';
 import { type Changed, userOf } from './changed.ts';
 
 const NEXT_STEP_MEANINGS: Readonly<Record<SignUpNextStep, string>> = {
@@ -68,7 +68,14 @@ builder.mutationField('signUp', (t) =>
     description:
       'Asks for an account. Where mail is sent the answer never tells whether the address or the username is ' +
       'taken; without mail it does, by ConflictError. At most 20 an hour from one network.',
-    ...withOpen(),
+    ...withBoth(
+      withOpen(),
+      withCredentialLimits([
+        { by: 'NETWORK', name: 'sign-up-network' },
+        { by: 'MAILBOX_AND_NETWORK', name: 'mail-address-network' },
+        { by: 'MAILBOX', name: 'mail-address' },
+      ]),
+    ),
     args: { input: t.arg({ type: SignUpInput, required: true, description: 'What is wanted.' }) },
     errors: {
       types: [InvalidInputError, ForbiddenError, ConflictError, RateLimitedError, UnavailableError],
@@ -105,7 +112,7 @@ builder.mutationField('verifyEmail', (t) =>
     description:
       'Confirms an e-mail address: finishes a sign-up with its password, or a change of address within a ' +
       'session of the account.',
-    ...withOpen(),
+    ...withBoth(withOpen(), withCredentialLimits([{ by: 'NETWORK', name: 'one-time-network' }])),
     args: {
       input: t.arg({ type: VerifyEmailInput, required: true, description: 'What the mail said.' }),
     },

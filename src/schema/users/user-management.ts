@@ -3,16 +3,18 @@ import {
   ForbiddenError,
   InvalidInputError,
   NotFoundError,
+  RateLimitedError,
   UnauthenticatedError,
 } from '#lib/errors.ts';
 import { disableUser, enableUser, setUserRoles } from '#resolvers/users/user-management.ts';
 import { builder } from '#schema/builder.ts';
-import { withAccess } from '#schema/policy.ts';
+import { withAccess, withBoth, withRateLimit } from '#schema/policy.ts';
 import { type Changed, userOf } from './changed.ts';
 import { RoleEnum, User } from './user.ts';
 
 const MANAGERS = { scopes: ['users:read', 'users:write'], roles: ['ADMIN'] } as const;
 const FAILURES = [
+  RateLimitedError,
   InvalidInputError,
   UnauthenticatedError,
   ForbiddenError,
@@ -43,7 +45,10 @@ builder.mutationField('setUserRoles', (t) =>
     description:
       'Replaces an account’s roles. Needs the role ADMIN and the scopes `users:read` and `users:write`. ConflictError where no ' +
       'administrator would be left.',
-    ...withAccess(MANAGERS),
+    ...withBoth(
+      withAccess(MANAGERS),
+      withRateLimit({ by: 'VIEWER', limit: 300, windowSeconds: 60 }),
+    ),
     args: {
       input: t.arg({ type: SetUserRolesInput, required: true, description: 'Whose, and which.' }),
     },
@@ -75,7 +80,10 @@ builder.mutationField('disableUser', (t) =>
     description:
       'Ends an account’s sessions and refuses it until `enableUser`. Needs the role ADMIN and the scopes ' +
       '`users:read` and `users:write`. ConflictError for the last administrator. Again is the same as once.',
-    ...withAccess(MANAGERS),
+    ...withBoth(
+      withAccess(MANAGERS),
+      withRateLimit({ by: 'VIEWER', limit: 300, windowSeconds: 60 }),
+    ),
     args: { input: t.arg({ type: DisableUserInput, required: true, description: 'Which one.' }) },
     errors: {
       types: FAILURES,
@@ -105,7 +113,10 @@ builder.mutationField('enableUser', (t) =>
     description:
       'Lets a disabled account in again; its sessions stay ended. Needs the role ADMIN and the scopes ' +
       '`users:read` and `users:write`. Again is the same as once.',
-    ...withAccess(MANAGERS),
+    ...withBoth(
+      withAccess(MANAGERS),
+      withRateLimit({ by: 'VIEWER', limit: 300, windowSeconds: 60 }),
+    ),
     args: { input: t.arg({ type: EnableUserInput, required: true, description: 'Which one.' }) },
     errors: {
       types: FAILURES,

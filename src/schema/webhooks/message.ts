@@ -11,7 +11,7 @@ import {
   watchMessages,
 } from '#resolvers/webhooks/message.ts';
 import { builder } from '#schema/builder.ts';
-import { pageComplexity, withCost, withScope } from '#schema/policy.ts';
+import { pageComplexity, withBoth, withCost, withRateLimit, withScope } from '#schema/policy.ts';
 import { StreamCheckpoint, StreamItem, type StreamItemShape } from '#schema/stream.ts';
 import { parseFilter, WebhookMessageFilter } from './filter.ts';
 import { InboxState } from './inbox-state.ts';
@@ -239,7 +239,10 @@ builder.subscriptionField('webhookMessageReceived', (t) =>
       'Messages as they become readable: after `after`, replayed and then live without a seam, or from now on. What the ' +
       'viewer may see is decided for each one when it is handed out. Needs the scope `webhooks:read`. Ends with ' +
       'CURSOR_INVALID, CURSOR_EXPIRED or FEED_RESET rather than skip anything.',
-    ...withScope('webhooks:read'),
+    ...withBoth(
+      withScope('webhooks:read'),
+      withRateLimit({ by: 'VIEWER', limit: 600, windowSeconds: 60 }),
+    ),
     args: {
       filter: t.arg({
         type: WebhookMessageFilter,

@@ -2,6 +2,7 @@ import {
   ForbiddenError,
   InvalidInputError,
   NotFoundError,
+  RateLimitedError,
   UnauthenticatedError,
 } from '#lib/errors.ts';
 import { LEASE_SECONDS_MAX } from '#resolvers/webhooks/inbox/input.ts';
@@ -15,11 +16,11 @@ import {
 } from '#resolvers/webhooks/inbox/pull.ts';
 import { ATTEMPTS_MAX } from '#resolvers/webhooks/inbox/sql.ts';
 import { builder } from '#schema/builder.ts';
-import { withScope } from '#schema/policy.ts';
+import { withBoth, withRateLimit, withScope } from '#schema/policy.ts';
 import { parseFilter, WebhookMessageFilter } from './filter.ts';
 import { WebhookMessage } from './message.ts';
 
-const ERRORS = [InvalidInputError, UnauthenticatedError, ForbiddenError];
+const ERRORS = [InvalidInputError, UnauthenticatedError, ForbiddenError, RateLimitedError];
 
 export const WebhookDelivery = builder.objectRef<Delivery>('WebhookDelivery').implement({
   description: 'One message, leased to the viewer.',
@@ -80,7 +81,7 @@ const PullInput = builder.inputType('PullWebhookMessagesInput', {
     waitSeconds: t.int({
       required: true,
       defaultValue: 0,
-      description: `Seconds to wait for one when nothing is pending, 0–${WAIT_SECONDS_MAX}.`,
+      description: `Seconds to wait for one when nothing is pending, 0–${WAIT_SECONDS_MAX}; pulls of one request share the wait.`,
     }),
     filter: t.field({
       type: WebhookMessageFilter,
@@ -95,7 +96,10 @@ builder.mutationField('pullWebhookMessages', (t) =>
     description:
       'Leases the oldest pending messages that the viewer may see: nobody else who pulls for the account gets them until ' +
       `they are settled or the lease ends. At most ${IN_FLIGHT_MAX} leases a repository at once. Needs the scopes \`webhooks:pull\` and \`webhooks:read\`.`,
-    ...withScope('webhooks:pull', 'webhooks:read'),
+    ...withBoth(
+      withScope('webhooks:pull', 'webhooks:read'),
+      withRateLimit({ by: 'VIEWER', limit: 12000, windowSeconds: 60 }),
+    ),
     complexity: ({ input }) => ({
       field: 10,
       multiplier: Math.min(Math.max(input.limit, 1), PULL_LIMIT_MAX),

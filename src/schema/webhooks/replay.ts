@@ -2,11 +2,12 @@ import { ForbiddenError, InvalidInputError, UnauthenticatedError } from '#lib/er
 import { SETTLE_MAX } from '#resolvers/webhooks/inbox/input.ts';
 import { REPLAY_MAX, type Replayed, replayMessages } from '#resolvers/webhooks/inbox/replay.ts';
 import { builder } from '#schema/builder.ts';
-import { withScope } from '#schema/policy.ts';
+import { IDEMPOTENCY_ERRORS, IDEMPOTENCY_KEY } from '#schema/idempotency.ts';
+import { withBoth, withRateLimit, withScope } from '#schema/policy.ts';
 import { parseFilter, WebhookMessageFilter } from './filter.ts';
 import { WebhookMessage } from './message.ts';
 
-const ERRORS = [InvalidInputError, UnauthenticatedError, ForbiddenError];
+const ERRORS = [InvalidInputError, UnauthenticatedError, ForbiddenError, ...IDEMPOTENCY_ERRORS];
 
 const WebhookMessagesReplayed = builder.objectRef<Replayed>('WebhookMessagesReplayed').implement({
   description: 'What is pending again.',
@@ -19,8 +20,8 @@ const WebhookMessagesReplayed = builder.objectRef<Replayed>('WebhookMessagesRepl
 });
 
 const ReplayInput = builder.inputType('ReplayWebhookMessagesInput', {
-  description: 'What to make pending again: exactly one of the two.',
-  isOneOf: true,
+  // Not `isOneOf`, which would make the key one of the choices.
+  description: 'What to make pending again: exactly one of `filter` and `messageIds`.',
   fields: (t) => ({
     filter: t.field({
       type: WebhookMessageFilter,
@@ -28,6 +29,7 @@ const ReplayInput = builder.inputType('ReplayWebhookMessagesInput', {
         'All settled ones it lets through, e.g. those of a time range; `inboxStates` is refused here.',
     }),
     messageIds: t.globalIDList({ for: WebhookMessage, description: `These, 1–${SETTLE_MAX}.` }),
+    idempotencyKey: t.string(IDEMPOTENCY_KEY),
   }),
 });
 
@@ -37,7 +39,10 @@ builder.mutationField('replayWebhookMessages', (t) =>
     description:
       'Makes settled messages, dead letters among them, pending again for the viewer and nobody else, as if never handed ' +
       `out. At most ${REPLAY_MAX} a call, oldest first. Needs the scopes \`webhooks:pull\` and \`webhooks:read\`.`,
-    ...withScope('webhooks:pull', 'webhooks:read'),
+    ...withBoth(
+      withScope('webhooks:pull', 'webhooks:read'),
+      withRateLimit({ by: 'VIEWER', limit: 120, windowSeconds: 60 }),
+    ),
     args: { input: t.arg({ type: ReplayInput, required: true, description: 'What to replay.' }) },
     errors: {
       types: ERRORS,
@@ -48,8 +53,9 @@ builder.mutationField('replayWebhookMessages', (t) =>
     },
     resolve: (_root, { input }, ctx) =>
       replayMessages(ctx, {
-        filter: parseFilter(input.filter),
+        filter: input.filter ? parseFilter(input.filter) : null,
         messageIds: input.messageIds?.map(({ id }) => id) ?? null,
+        idempotencyKey: input.idempotencyKey,
       }),
   }),
 );

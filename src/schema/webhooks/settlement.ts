@@ -1,4 +1,9 @@
-import { ForbiddenError, InvalidInputError, UnauthenticatedError } from '#lib/errors.ts';
+import {
+  ForbiddenError,
+  InvalidInputError,
+  RateLimitedError,
+  UnauthenticatedError,
+} from '#lib/errors.ts';
 import { LEASE_SECONDS_MAX, SETTLE_MAX } from '#resolvers/webhooks/inbox/input.ts';
 import {
   ackMessages,
@@ -10,11 +15,11 @@ import {
   type Settled,
 } from '#resolvers/webhooks/inbox/settle.ts';
 import { builder } from '#schema/builder.ts';
-import { withScope } from '#schema/policy.ts';
+import { withBoth, withRateLimit, withScope } from '#schema/policy.ts';
 import { WebhookMessage } from './message.ts';
 import { WebhookDelivery } from './pull.ts';
 
-const ERRORS = [InvalidInputError, UnauthenticatedError, ForbiddenError];
+const ERRORS = [InvalidInputError, UnauthenticatedError, ForbiddenError, RateLimitedError];
 
 const RefusalReason = builder.enumType('WebhookReceiptRefusalReason', {
   description: 'Why a receipt or an id did nothing.',
@@ -86,7 +91,10 @@ builder.mutationField('ackWebhookMessages', (t) =>
     type: WebhookMessagesAcknowledged,
     description:
       'Settles messages for the viewer, each by itself. Needs the scopes `webhooks:pull` and `webhooks:read`.',
-    ...withScope('webhooks:pull', 'webhooks:read'),
+    ...withBoth(
+      withScope('webhooks:pull', 'webhooks:read'),
+      withRateLimit({ by: 'VIEWER', limit: 12000, windowSeconds: 60 }),
+    ),
     args: { input: t.arg({ type: AckInput, required: true, description: 'What to acknowledge.' }) },
     errors: {
       types: ERRORS,
@@ -142,7 +150,10 @@ builder.mutationField('nackWebhookMessages', (t) =>
     type: WebhookMessagesHandedBack,
     description:
       'Hands messages back before their leases end. Needs the scopes `webhooks:pull` and `webhooks:read`.',
-    ...withScope('webhooks:pull', 'webhooks:read'),
+    ...withBoth(
+      withScope('webhooks:pull', 'webhooks:read'),
+      withRateLimit({ by: 'VIEWER', limit: 12000, windowSeconds: 60 }),
+    ),
     args: { input: t.arg({ type: NackInput, required: true, description: 'What to hand back.' }) },
     errors: {
       types: ERRORS,
@@ -190,7 +201,10 @@ builder.mutationField('extendWebhookLeases', (t) =>
     type: WebhookLeasesExtended,
     description:
       'Holds leased messages longer. Needs the scopes `webhooks:pull` and `webhooks:read`.',
-    ...withScope('webhooks:pull', 'webhooks:read'),
+    ...withBoth(
+      withScope('webhooks:pull', 'webhooks:read'),
+      withRateLimit({ by: 'VIEWER', limit: 12000, windowSeconds: 60 }),
+    ),
     complexity: ({ input }) => ({ field: 1, multiplier: Math.max(input.receipts.length, 1) }),
     args: {
       input: t.arg({ type: ExtendInput, required: true, description: 'What to hold longer.' }),

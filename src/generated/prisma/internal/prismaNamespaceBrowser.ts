@@ -56,6 +56,7 @@ export const ModelName = {
   BusConsumer: 'BusConsumer',
   BusFailure: 'BusFailure',
   Feed: 'Feed',
+  IdempotencyKey: 'IdempotencyKey',
   WebhookLane: 'WebhookLane',
   WebhookInboxFloor: 'WebhookInboxFloor',
   WebhookDelivery: 'WebhookDelivery',
@@ -165,6 +166,19 @@ export const FeedScalarFieldEnum = {
 export type FeedScalarFieldEnum = (typeof FeedScalarFieldEnum)[keyof typeof FeedScalarFieldEnum]
 
 
+export const IdempotencyKeyScalarFieldEnum = {
+  hash: 'hash',
+  userId: 'userId',
+  field: 'field',
+  fingerprint: 'fingerprint',
+  reference: 'reference',
+  createdAt: 'createdAt',
+  expiresAt: 'expiresAt'
+} as const
+
+export type IdempotencyKeyScalarFieldEnum = (typeof IdempotencyKeyScalarFieldEnum)[keyof typeof IdempotencyKeyScalarFieldEnum]
+
+
 export const WebhookLaneScalarFieldEnum = {
   id: 'id',
   sourceId: 'sourceId',
@@ -245,6 +259,7 @@ export const PersonalAccessTokenScalarFieldEnum = {
   name: 'name',
   tokenHash: 'tokenHash',
   scopes: 'scopes',
+  trustedDocumentsOnly: 'trustedDocumentsOnly',
   createdAt: 'createdAt',
   expiresAt: 'expiresAt',
   lastUsedAt: 'lastUsedAt',

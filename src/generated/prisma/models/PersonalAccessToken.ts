@@ -29,6 +29,7 @@ export type PersonalAccessTokenMinAggregateOutputType = {
   userId: string | null
   name: string | null
   tokenHash: runtime.Bytes | null
+  trustedDocumentsOnly: boolean | null
   createdAt: Date | null
   expiresAt: Date | null
   lastUsedAt: Date | null
@@ -40,6 +41,7 @@ export type PersonalAccessTokenMaxAggregateOutputType = {
   userId: string | null
   name: string | null
   tokenHash: runtime.Bytes | null
+  trustedDocumentsOnly: boolean | null
   createdAt: Date | null
   expiresAt: Date | null
   lastUsedAt: Date | null
@@ -52,6 +54,7 @@ export type PersonalAccessTokenCountAggregateOutputType = {
   name: number
   tokenHash: number
   scopes: number
+  trustedDocumentsOnly: number
   createdAt: number
   expiresAt: number
   lastUsedAt: number
@@ -65,6 +68,7 @@ export type PersonalAccessTokenMinAggregateInputType = {
   userId?: true
   name?: true
   tokenHash?: true
+  trustedDocumentsOnly?: true
   createdAt?: true
   expiresAt?: true
   lastUsedAt?: true
@@ -76,6 +80,7 @@ export type PersonalAccessTokenMaxAggregateInputType = {
   userId?: true
   name?: true
   tokenHash?: true
+  trustedDocumentsOnly?: true
   createdAt?: true
   expiresAt?: true
   lastUsedAt?: true
@@ -88,6 +93,7 @@ export type PersonalAccessTokenCountAggregateInputType = {
   name?: true
   tokenHash?: true
   scopes?: true
+  trustedDocumentsOnly?: true
   createdAt?: true
   expiresAt?: true
   lastUsedAt?: true
@@ -173,6 +179,7 @@ export type PersonalAccessTokenGroupByOutputType = {
   name: string
   tokenHash: runtime.Bytes
   scopes: string[]
+  trustedDocumentsOnly: boolean
   createdAt: Date
   expiresAt: Date | null
   lastUsedAt: Date | null
@@ -206,6 +213,7 @@ export type PersonalAccessTokenWhereInput = {
   name?: Prisma.StringFilter<"PersonalAccessToken"> | string
   tokenHash?: Prisma.BytesFilter<"PersonalAccessToken"> | runtime.Bytes
   scopes?: Prisma.StringNullableListFilter<"PersonalAccessToken">
+  trustedDocumentsOnly?: Prisma.BoolFilter<"PersonalAccessToken"> | boolean
   createdAt?: Prisma.DateTimeFilter<"PersonalAccessToken"> | Date | string
   expiresAt?: Prisma.DateTimeNullableFilter<"PersonalAccessToken"> | Date | string | null
   lastUsedAt?: Prisma.DateTimeNullableFilter<"PersonalAccessToken"> | Date | string | null
@@ -219,6 +227,7 @@ export type PersonalAccessTokenOrderByWithRelationInput = {
   name?: Prisma.SortOrder
   tokenHash?: Prisma.SortOrder
   scopes?: Prisma.SortOrder
+  trustedDocumentsOnly?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   expiresAt?: Prisma.SortOrderInput | Prisma.SortOrder
   lastUsedAt?: Prisma.SortOrderInput | Prisma.SortOrder
@@ -235,6 +244,7 @@ export type PersonalAccessTokenWhereUniqueInput = Prisma.AtLeast<{
   userId?: Prisma.UuidFilter<"PersonalAccessToken"> | string
   name?: Prisma.StringFilter<"PersonalAccessToken"> | string
   scopes?: Prisma.StringNullableListFilter<"PersonalAccessToken">
+  trustedDocumentsOnly?: Prisma.BoolFilter<"PersonalAccessToken"> | boolean
   createdAt?: Prisma.DateTimeFilter<"PersonalAccessToken"> | Date | string
   expiresAt?: Prisma.DateTimeNullableFilter<"PersonalAccessToken"> | Date | string | null
   lastUsedAt?: Prisma.DateTimeNullableFilter<"PersonalAccessToken"> | Date | string | null
@@ -248,6 +258,7 @@ export type PersonalAccessTokenOrderByWithAggregationInput = {
   name?: Prisma.SortOrder
   tokenHash?: Prisma.SortOrder
   scopes?: Prisma.SortOrder
+  trustedDocumentsOnly?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   expiresAt?: Prisma.SortOrderInput | Prisma.SortOrder
   lastUsedAt?: Prisma.SortOrderInput | Prisma.SortOrder
@@ -266,6 +277,7 @@ export type PersonalAccessTokenScalarWhereWithAggregatesInput = {
   name?: Prisma.StringWithAggregatesFilter<"PersonalAccessToken"> | string
   tokenHash?: Prisma.BytesWithAggregatesFilter<"PersonalAccessToken"> | runtime.Bytes
   scopes?: Prisma.StringNullableListFilter<"PersonalAccessToken">
+  trustedDocumentsOnly?: Prisma.BoolWithAggregatesFilter<"PersonalAccessToken"> | boolean
   createdAt?: Prisma.DateTimeWithAggregatesFilter<"PersonalAccessToken"> | Date | string
   expiresAt?: Prisma.DateTimeNullableWithAggregatesFilter<"PersonalAccessToken"> | Date | string | null
   lastUsedAt?: Prisma.DateTimeNullableWithAggregatesFilter<"PersonalAccessToken"> | Date | string | null
@@ -277,6 +289,7 @@ export type PersonalAccessTokenCreateInput = {
   name: string
   tokenHash: runtime.Bytes
   scopes?: Prisma.PersonalAccessTokenCreatescopesInput | string[]
+  trustedDocumentsOnly?: boolean
   createdAt?: Date | string
   expiresAt?: Date | string | null
   lastUsedAt?: Date | string | null
@@ -290,6 +303,7 @@ export type PersonalAccessTokenUncheckedCreateInput = {
   name: string
   tokenHash: runtime.Bytes
   scopes?: Prisma.PersonalAccessTokenCreatescopesInput | string[]
+  trustedDocumentsOnly?: boolean
   createdAt?: Date | string
   expiresAt?: Date | string | null
   lastUsedAt?: Date | string | null
@@ -301,6 +315,7 @@ export type PersonalAccessTokenUpdateInput = {
   name?: Prisma.StringFieldUpdateOperationsInput | string
   tokenHash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
   scopes?: Prisma.PersonalAccessTokenUpdatescopesInput | string[]
+  trustedDocumentsOnly?: Prisma.BoolFieldUpdateOperationsInput | boolean
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   expiresAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   lastUsedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
@@ -314,6 +329,7 @@ export type PersonalAccessTokenUncheckedUpdateInput = {
   name?: Prisma.StringFieldUpdateOperationsInput | string
   tokenHash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
   scopes?: Prisma.PersonalAccessTokenUpdatescopesInput | string[]
+  trustedDocumentsOnly?: Prisma.BoolFieldUpdateOperationsInput | boolean
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   expiresAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   lastUsedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
@@ -326,6 +342,7 @@ export type PersonalAccessTokenCreateManyInput = {
   name: string
   tokenHash: runtime.Bytes
   scopes?: Prisma.PersonalAccessTokenCreatescopesInput | string[]
+  trustedDocumentsOnly?: boolean
   createdAt?: Date | string
   expiresAt?: Date | string | null
   lastUsedAt?: Date | string | null
@@ -337,6 +354,7 @@ export type PersonalAccessTokenUpdateManyMutationInput = {
   name?: Prisma.StringFieldUpdateOperationsInput | string
   tokenHash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
   scopes?: Prisma.PersonalAccessTokenUpdatescopesInput | string[]
+  trustedDocumentsOnly?: Prisma.BoolFieldUpdateOperationsInput | boolean
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   expiresAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   lastUsedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
@@ -349,6 +367,7 @@ export type PersonalAccessTokenUncheckedUpdateManyInput = {
   name?: Prisma.StringFieldUpdateOperationsInput | string
   tokenHash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
   scopes?: Prisma.PersonalAccessTokenUpdatescopesInput | string[]
+  trustedDocumentsOnly?: Prisma.BoolFieldUpdateOperationsInput | boolean
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   expiresAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   lastUsedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
@@ -379,6 +398,7 @@ export type PersonalAccessTokenCountOrderByAggregateInput = {
   name?: Prisma.SortOrder
   tokenHash?: Prisma.SortOrder
   scopes?: Prisma.SortOrder
+  trustedDocumentsOnly?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   expiresAt?: Prisma.SortOrder
   lastUsedAt?: Prisma.SortOrder
@@ -390,6 +410,7 @@ export type PersonalAccessTokenMaxOrderByAggregateInput = {
   userId?: Prisma.SortOrder
   name?: Prisma.SortOrder
   tokenHash?: Prisma.SortOrder
+  trustedDocumentsOnly?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   expiresAt?: Prisma.SortOrder
   lastUsedAt?: Prisma.SortOrder
@@ -401,6 +422,7 @@ export type PersonalAccessTokenMinOrderByAggregateInput = {
   userId?: Prisma.SortOrder
   name?: Prisma.SortOrder
   tokenHash?: Prisma.SortOrder
+  trustedDocumentsOnly?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   expiresAt?: Prisma.SortOrder
   lastUsedAt?: Prisma.SortOrder
@@ -458,11 +480,16 @@ export type PersonalAccessTokenUpdatescopesInput = {
   push?: string | string[]
 }
 
+export type BoolFieldUpdateOperationsInput = {
+  set?: boolean
+}
+
 export type PersonalAccessTokenCreateWithoutUserInput = {
   id: string
   name: string
   tokenHash: runtime.Bytes
   scopes?: Prisma.PersonalAccessTokenCreatescopesInput | string[]
+  trustedDocumentsOnly?: boolean
   createdAt?: Date | string
   expiresAt?: Date | string | null
   lastUsedAt?: Date | string | null
@@ -474,6 +501,7 @@ export type PersonalAccessTokenUncheckedCreateWithoutUserInput = {
   name: string
   tokenHash: runtime.Bytes
   scopes?: Prisma.PersonalAccessTokenCreatescopesInput | string[]
+  trustedDocumentsOnly?: boolean
   createdAt?: Date | string
   expiresAt?: Date | string | null
   lastUsedAt?: Date | string | null
@@ -515,6 +543,7 @@ export type PersonalAccessTokenScalarWhereInput = {
   name?: Prisma.StringFilter<"PersonalAccessToken"> | string
   tokenHash?: Prisma.BytesFilter<"PersonalAccessToken"> | runtime.Bytes
   scopes?: Prisma.StringNullableListFilter<"PersonalAccessToken">
+  trustedDocumentsOnly?: Prisma.BoolFilter<"PersonalAccessToken"> | boolean
   createdAt?: Prisma.DateTimeFilter<"PersonalAccessToken"> | Date | string
   expiresAt?: Prisma.DateTimeNullableFilter<"PersonalAccessToken"> | Date | string | null
   lastUsedAt?: Prisma.DateTimeNullableFilter<"PersonalAccessToken"> | Date | string | null
@@ -526,6 +555,7 @@ export type PersonalAccessTokenCreateManyUserInput = {
   name: string
   tokenHash: runtime.Bytes
   scopes?: Prisma.PersonalAccessTokenCreatescopesInput | string[]
+  trustedDocumentsOnly?: boolean
   createdAt?: Date | string
   expiresAt?: Date | string | null
   lastUsedAt?: Date | string | null
@@ -537,6 +567,7 @@ export type PersonalAccessTokenUpdateWithoutUserInput = {
   name?: Prisma.StringFieldUpdateOperationsInput | string
   tokenHash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
   scopes?: Prisma.PersonalAccessTokenUpdatescopesInput | string[]
+  trustedDocumentsOnly?: Prisma.BoolFieldUpdateOperationsInput | boolean
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   expiresAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   lastUsedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
@@ -548,6 +579,7 @@ export type PersonalAccessTokenUncheckedUpdateWithoutUserInput = {
   name?: Prisma.StringFieldUpdateOperationsInput | string
   tokenHash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
   scopes?: Prisma.PersonalAccessTokenUpdatescopesInput | string[]
+  trustedDocumentsOnly?: Prisma.BoolFieldUpdateOperationsInput | boolean
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   expiresAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   lastUsedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
@@ -559,6 +591,7 @@ export type PersonalAccessTokenUncheckedUpdateManyWithoutUserInput = {
   name?: Prisma.StringFieldUpdateOperationsInput | string
   tokenHash?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
   scopes?: Prisma.PersonalAccessTokenUpdatescopesInput | string[]
+  trustedDocumentsOnly?: Prisma.BoolFieldUpdateOperationsInput | boolean
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   expiresAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   lastUsedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
@@ -573,6 +606,7 @@ export type PersonalAccessTokenSelect<ExtArgs extends runtime.Types.Extensions.I
   name?: boolean
   tokenHash?: boolean
   scopes?: boolean
+  trustedDocumentsOnly?: boolean
   createdAt?: boolean
   expiresAt?: boolean
   lastUsedAt?: boolean
@@ -586,6 +620,7 @@ export type PersonalAccessTokenSelectCreateManyAndReturn<ExtArgs extends runtime
   name?: boolean
   tokenHash?: boolean
   scopes?: boolean
+  trustedDocumentsOnly?: boolean
   createdAt?: boolean
   expiresAt?: boolean
   lastUsedAt?: boolean
@@ -599,6 +634,7 @@ export type PersonalAccessTokenSelectUpdateManyAndReturn<ExtArgs extends runtime
   name?: boolean
   tokenHash?: boolean
   scopes?: boolean
+  trustedDocumentsOnly?: boolean
   createdAt?: boolean
   expiresAt?: boolean
   lastUsedAt?: boolean
@@ -612,13 +648,14 @@ export type PersonalAccessTokenSelectScalar = {
   name?: boolean
   tokenHash?: boolean
   scopes?: boolean
+  trustedDocumentsOnly?: boolean
   createdAt?: boolean
   expiresAt?: boolean
   lastUsedAt?: boolean
   revokedAt?: boolean
 }
 
-export type PersonalAccessTokenOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "userId" | "name" | "tokenHash" | "scopes" | "createdAt" | "expiresAt" | "lastUsedAt" | "revokedAt", ExtArgs["result"]["personalAccessToken"]>
+export type PersonalAccessTokenOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "userId" | "name" | "tokenHash" | "scopes" | "trustedDocumentsOnly" | "createdAt" | "expiresAt" | "lastUsedAt" | "revokedAt", ExtArgs["result"]["personalAccessToken"]>
 export type PersonalAccessTokenInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   user?: boolean | Prisma.UserDefaultArgs<ExtArgs>
 }
@@ -643,6 +680,10 @@ export type $PersonalAccessTokenPayload<ExtArgs extends runtime.Types.Extensions
      */
     tokenHash: runtime.Bytes
     scopes: string[]
+    /**
+     * It runs documents of the operator's manifest and no other.
+     */
+    trustedDocumentsOnly: boolean
     createdAt: Date
     expiresAt: Date | null
     lastUsedAt: Date | null
@@ -1076,6 +1117,7 @@ export interface PersonalAccessTokenFieldRefs {
   readonly name: Prisma.FieldRef<"PersonalAccessToken", 'String'>
   readonly tokenHash: Prisma.FieldRef<"PersonalAccessToken", 'Bytes'>
   readonly scopes: Prisma.FieldRef<"PersonalAccessToken", 'String[]'>
+  readonly trustedDocumentsOnly: Prisma.FieldRef<"PersonalAccessToken", 'Boolean'>
   readonly createdAt: Prisma.FieldRef<"PersonalAccessToken", 'DateTime'>
   readonly expiresAt: Prisma.FieldRef<"PersonalAccessToken", 'DateTime'>
   readonly lastUsedAt: Prisma.FieldRef<"PersonalAccessToken", 'DateTime'>

@@ -230,6 +230,7 @@ export type UserWhereInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenListRelationFilter
   sessions?: Prisma.SessionListRelationFilter
   githubAccount?: Prisma.XOR<Prisma.GitHubAccountNullableScalarRelationFilter, Prisma.GitHubAccountWhereInput> | null
+  idempotencyKeys?: Prisma.IdempotencyKeyListRelationFilter
   sourceGrants?: Prisma.WebhookSourceGrantListRelationFilter
 }
 
@@ -249,6 +250,7 @@ export type UserOrderByWithRelationInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenOrderByRelationAggregateInput
   sessions?: Prisma.SessionOrderByRelationAggregateInput
   githubAccount?: Prisma.GitHubAccountOrderByWithRelationInput
+  idempotencyKeys?: Prisma.IdempotencyKeyOrderByRelationAggregateInput
   sourceGrants?: Prisma.WebhookSourceGrantOrderByRelationAggregateInput
 }
 
@@ -271,6 +273,7 @@ export type UserWhereUniqueInput = Prisma.AtLeast<{
   personalAccessTokens?: Prisma.PersonalAccessTokenListRelationFilter
   sessions?: Prisma.SessionListRelationFilter
   githubAccount?: Prisma.XOR<Prisma.GitHubAccountNullableScalarRelationFilter, Prisma.GitHubAccountWhereInput> | null
+  idempotencyKeys?: Prisma.IdempotencyKeyListRelationFilter
   sourceGrants?: Prisma.WebhookSourceGrantListRelationFilter
 }, "id" | "username" | "email">
 
@@ -324,6 +327,7 @@ export type UserCreateInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenCreateNestedManyWithoutUserInput
   sessions?: Prisma.SessionCreateNestedManyWithoutUserInput
   githubAccount?: Prisma.GitHubAccountCreateNestedOneWithoutUserInput
+  idempotencyKeys?: Prisma.IdempotencyKeyCreateNestedManyWithoutUserInput
   sourceGrants?: Prisma.WebhookSourceGrantCreateNestedManyWithoutUserInput
 }
 
@@ -343,6 +347,7 @@ export type UserUncheckedCreateInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedCreateNestedManyWithoutUserInput
   sessions?: Prisma.SessionUncheckedCreateNestedManyWithoutUserInput
   githubAccount?: Prisma.GitHubAccountUncheckedCreateNestedOneWithoutUserInput
+  idempotencyKeys?: Prisma.IdempotencyKeyUncheckedCreateNestedManyWithoutUserInput
   sourceGrants?: Prisma.WebhookSourceGrantUncheckedCreateNestedManyWithoutUserInput
 }
 
@@ -362,6 +367,7 @@ export type UserUpdateInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenUpdateManyWithoutUserNestedInput
   sessions?: Prisma.SessionUpdateManyWithoutUserNestedInput
   githubAccount?: Prisma.GitHubAccountUpdateOneWithoutUserNestedInput
+  idempotencyKeys?: Prisma.IdempotencyKeyUpdateManyWithoutUserNestedInput
   sourceGrants?: Prisma.WebhookSourceGrantUpdateManyWithoutUserNestedInput
 }
 
@@ -381,6 +387,7 @@ export type UserUncheckedUpdateInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedUpdateManyWithoutUserNestedInput
   sessions?: Prisma.SessionUncheckedUpdateManyWithoutUserNestedInput
   githubAccount?: Prisma.GitHubAccountUncheckedUpdateOneWithoutUserNestedInput
+  idempotencyKeys?: Prisma.IdempotencyKeyUncheckedUpdateManyWithoutUserNestedInput
   sourceGrants?: Prisma.WebhookSourceGrantUncheckedUpdateManyWithoutUserNestedInput
 }
 
@@ -424,6 +431,11 @@ export type UserUncheckedUpdateManyInput = {
   deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+}
+
+export type UserScalarRelationFilter = {
+  is?: Prisma.UserWhereInput
+  isNot?: Prisma.UserWhereInput
 }
 
 export type EnumRoleNullableListFilter<$PrismaModel = never> = {
@@ -474,14 +486,23 @@ export type UserMinOrderByAggregateInput = {
   updatedAt?: Prisma.SortOrder
 }
 
-export type UserScalarRelationFilter = {
-  is?: Prisma.UserWhereInput
-  isNot?: Prisma.UserWhereInput
-}
-
 export type UserNullableScalarRelationFilter = {
   is?: Prisma.UserWhereInput | null
   isNot?: Prisma.UserWhereInput | null
+}
+
+export type UserCreateNestedOneWithoutIdempotencyKeysInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutIdempotencyKeysInput, Prisma.UserUncheckedCreateWithoutIdempotencyKeysInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutIdempotencyKeysInput
+  connect?: Prisma.UserWhereUniqueInput
+}
+
+export type UserUpdateOneRequiredWithoutIdempotencyKeysNestedInput = {
+  create?: Prisma.XOR<Prisma.UserCreateWithoutIdempotencyKeysInput, Prisma.UserUncheckedCreateWithoutIdempotencyKeysInput>
+  connectOrCreate?: Prisma.UserCreateOrConnectWithoutIdempotencyKeysInput
+  upsert?: Prisma.UserUpsertWithoutIdempotencyKeysInput
+  connect?: Prisma.UserWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutIdempotencyKeysInput, Prisma.UserUpdateWithoutIdempotencyKeysInput>, Prisma.UserUncheckedUpdateWithoutIdempotencyKeysInput>
 }
 
 export type UserCreaterolesInput = {
@@ -565,6 +586,98 @@ export type UserUpdateOneWithoutSourceGrantsNestedInput = {
   update?: Prisma.XOR<Prisma.XOR<Prisma.UserUpdateToOneWithWhereWithoutSourceGrantsInput, Prisma.UserUpdateWithoutSourceGrantsInput>, Prisma.UserUncheckedUpdateWithoutSourceGrantsInput>
 }
 
+export type UserCreateWithoutIdempotencyKeysInput = {
+  id: string
+  username: string
+  displayName: string
+  avatarUrl?: string | null
+  roles?: Prisma.UserCreaterolesInput | $Enums.Role[]
+  email?: string | null
+  emailVerifiedAt?: Date | string | null
+  disabledAt?: Date | string | null
+  deletedAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  password?: Prisma.PasswordCreateNestedOneWithoutUserInput
+  personalAccessTokens?: Prisma.PersonalAccessTokenCreateNestedManyWithoutUserInput
+  sessions?: Prisma.SessionCreateNestedManyWithoutUserInput
+  githubAccount?: Prisma.GitHubAccountCreateNestedOneWithoutUserInput
+  sourceGrants?: Prisma.WebhookSourceGrantCreateNestedManyWithoutUserInput
+}
+
+export type UserUncheckedCreateWithoutIdempotencyKeysInput = {
+  id: string
+  username: string
+  displayName: string
+  avatarUrl?: string | null
+  roles?: Prisma.UserCreaterolesInput | $Enums.Role[]
+  email?: string | null
+  emailVerifiedAt?: Date | string | null
+  disabledAt?: Date | string | null
+  deletedAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  password?: Prisma.PasswordUncheckedCreateNestedOneWithoutUserInput
+  personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedCreateNestedManyWithoutUserInput
+  sessions?: Prisma.SessionUncheckedCreateNestedManyWithoutUserInput
+  githubAccount?: Prisma.GitHubAccountUncheckedCreateNestedOneWithoutUserInput
+  sourceGrants?: Prisma.WebhookSourceGrantUncheckedCreateNestedManyWithoutUserInput
+}
+
+export type UserCreateOrConnectWithoutIdempotencyKeysInput = {
+  where: Prisma.UserWhereUniqueInput
+  create: Prisma.XOR<Prisma.UserCreateWithoutIdempotencyKeysInput, Prisma.UserUncheckedCreateWithoutIdempotencyKeysInput>
+}
+
+export type UserUpsertWithoutIdempotencyKeysInput = {
+  update: Prisma.XOR<Prisma.UserUpdateWithoutIdempotencyKeysInput, Prisma.UserUncheckedUpdateWithoutIdempotencyKeysInput>
+  create: Prisma.XOR<Prisma.UserCreateWithoutIdempotencyKeysInput, Prisma.UserUncheckedCreateWithoutIdempotencyKeysInput>
+  where?: Prisma.UserWhereInput
+}
+
+export type UserUpdateToOneWithWhereWithoutIdempotencyKeysInput = {
+  where?: Prisma.UserWhereInput
+  data: Prisma.XOR<Prisma.UserUpdateWithoutIdempotencyKeysInput, Prisma.UserUncheckedUpdateWithoutIdempotencyKeysInput>
+}
+
+export type UserUpdateWithoutIdempotencyKeysInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  username?: Prisma.StringFieldUpdateOperationsInput | string
+  displayName?: Prisma.StringFieldUpdateOperationsInput | string
+  avatarUrl?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  roles?: Prisma.UserUpdaterolesInput | $Enums.Role[]
+  email?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  emailVerifiedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  disabledAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  password?: Prisma.PasswordUpdateOneWithoutUserNestedInput
+  personalAccessTokens?: Prisma.PersonalAccessTokenUpdateManyWithoutUserNestedInput
+  sessions?: Prisma.SessionUpdateManyWithoutUserNestedInput
+  githubAccount?: Prisma.GitHubAccountUpdateOneWithoutUserNestedInput
+  sourceGrants?: Prisma.WebhookSourceGrantUpdateManyWithoutUserNestedInput
+}
+
+export type UserUncheckedUpdateWithoutIdempotencyKeysInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  username?: Prisma.StringFieldUpdateOperationsInput | string
+  displayName?: Prisma.StringFieldUpdateOperationsInput | string
+  avatarUrl?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  roles?: Prisma.UserUpdaterolesInput | $Enums.Role[]
+  email?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  emailVerifiedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  disabledAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  password?: Prisma.PasswordUncheckedUpdateOneWithoutUserNestedInput
+  personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedUpdateManyWithoutUserNestedInput
+  sessions?: Prisma.SessionUncheckedUpdateManyWithoutUserNestedInput
+  githubAccount?: Prisma.GitHubAccountUncheckedUpdateOneWithoutUserNestedInput
+  sourceGrants?: Prisma.WebhookSourceGrantUncheckedUpdateManyWithoutUserNestedInput
+}
+
 export type UserCreateWithoutPasswordInput = {
   id: string
   username: string
@@ -580,6 +693,7 @@ export type UserCreateWithoutPasswordInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenCreateNestedManyWithoutUserInput
   sessions?: Prisma.SessionCreateNestedManyWithoutUserInput
   githubAccount?: Prisma.GitHubAccountCreateNestedOneWithoutUserInput
+  idempotencyKeys?: Prisma.IdempotencyKeyCreateNestedManyWithoutUserInput
   sourceGrants?: Prisma.WebhookSourceGrantCreateNestedManyWithoutUserInput
 }
 
@@ -598,6 +712,7 @@ export type UserUncheckedCreateWithoutPasswordInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedCreateNestedManyWithoutUserInput
   sessions?: Prisma.SessionUncheckedCreateNestedManyWithoutUserInput
   githubAccount?: Prisma.GitHubAccountUncheckedCreateNestedOneWithoutUserInput
+  idempotencyKeys?: Prisma.IdempotencyKeyUncheckedCreateNestedManyWithoutUserInput
   sourceGrants?: Prisma.WebhookSourceGrantUncheckedCreateNestedManyWithoutUserInput
 }
 
@@ -632,6 +747,7 @@ export type UserUpdateWithoutPasswordInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenUpdateManyWithoutUserNestedInput
   sessions?: Prisma.SessionUpdateManyWithoutUserNestedInput
   githubAccount?: Prisma.GitHubAccountUpdateOneWithoutUserNestedInput
+  idempotencyKeys?: Prisma.IdempotencyKeyUpdateManyWithoutUserNestedInput
   sourceGrants?: Prisma.WebhookSourceGrantUpdateManyWithoutUserNestedInput
 }
 
@@ -650,6 +766,7 @@ export type UserUncheckedUpdateWithoutPasswordInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedUpdateManyWithoutUserNestedInput
   sessions?: Prisma.SessionUncheckedUpdateManyWithoutUserNestedInput
   githubAccount?: Prisma.GitHubAccountUncheckedUpdateOneWithoutUserNestedInput
+  idempotencyKeys?: Prisma.IdempotencyKeyUncheckedUpdateManyWithoutUserNestedInput
   sourceGrants?: Prisma.WebhookSourceGrantUncheckedUpdateManyWithoutUserNestedInput
 }
 
@@ -668,6 +785,7 @@ export type UserCreateWithoutPersonalAccessTokensInput = {
   password?: Prisma.PasswordCreateNestedOneWithoutUserInput
   sessions?: Prisma.SessionCreateNestedManyWithoutUserInput
   githubAccount?: Prisma.GitHubAccountCreateNestedOneWithoutUserInput
+  idempotencyKeys?: Prisma.IdempotencyKeyCreateNestedManyWithoutUserInput
   sourceGrants?: Prisma.WebhookSourceGrantCreateNestedManyWithoutUserInput
 }
 
@@ -686,6 +804,7 @@ export type UserUncheckedCreateWithoutPersonalAccessTokensInput = {
   password?: Prisma.PasswordUncheckedCreateNestedOneWithoutUserInput
   sessions?: Prisma.SessionUncheckedCreateNestedManyWithoutUserInput
   githubAccount?: Prisma.GitHubAccountUncheckedCreateNestedOneWithoutUserInput
+  idempotencyKeys?: Prisma.IdempotencyKeyUncheckedCreateNestedManyWithoutUserInput
   sourceGrants?: Prisma.WebhookSourceGrantUncheckedCreateNestedManyWithoutUserInput
 }
 
@@ -720,6 +839,7 @@ export type UserUpdateWithoutPersonalAccessTokensInput = {
   password?: Prisma.PasswordUpdateOneWithoutUserNestedInput
   sessions?: Prisma.SessionUpdateManyWithoutUserNestedInput
   githubAccount?: Prisma.GitHubAccountUpdateOneWithoutUserNestedInput
+  idempotencyKeys?: Prisma.IdempotencyKeyUpdateManyWithoutUserNestedInput
   sourceGrants?: Prisma.WebhookSourceGrantUpdateManyWithoutUserNestedInput
 }
 
@@ -738,6 +858,7 @@ export type UserUncheckedUpdateWithoutPersonalAccessTokensInput = {
   password?: Prisma.PasswordUncheckedUpdateOneWithoutUserNestedInput
   sessions?: Prisma.SessionUncheckedUpdateManyWithoutUserNestedInput
   githubAccount?: Prisma.GitHubAccountUncheckedUpdateOneWithoutUserNestedInput
+  idempotencyKeys?: Prisma.IdempotencyKeyUncheckedUpdateManyWithoutUserNestedInput
   sourceGrants?: Prisma.WebhookSourceGrantUncheckedUpdateManyWithoutUserNestedInput
 }
 
@@ -756,6 +877,7 @@ export type UserCreateWithoutSessionsInput = {
   password?: Prisma.PasswordCreateNestedOneWithoutUserInput
   personalAccessTokens?: Prisma.PersonalAccessTokenCreateNestedManyWithoutUserInput
   githubAccount?: Prisma.GitHubAccountCreateNestedOneWithoutUserInput
+  idempotencyKeys?: Prisma.IdempotencyKeyCreateNestedManyWithoutUserInput
   sourceGrants?: Prisma.WebhookSourceGrantCreateNestedManyWithoutUserInput
 }
 
@@ -774,6 +896,7 @@ export type UserUncheckedCreateWithoutSessionsInput = {
   password?: Prisma.PasswordUncheckedCreateNestedOneWithoutUserInput
   personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedCreateNestedManyWithoutUserInput
   githubAccount?: Prisma.GitHubAccountUncheckedCreateNestedOneWithoutUserInput
+  idempotencyKeys?: Prisma.IdempotencyKeyUncheckedCreateNestedManyWithoutUserInput
   sourceGrants?: Prisma.WebhookSourceGrantUncheckedCreateNestedManyWithoutUserInput
 }
 
@@ -808,6 +931,7 @@ export type UserUpdateWithoutSessionsInput = {
   password?: Prisma.PasswordUpdateOneWithoutUserNestedInput
   personalAccessTokens?: Prisma.PersonalAccessTokenUpdateManyWithoutUserNestedInput
   githubAccount?: Prisma.GitHubAccountUpdateOneWithoutUserNestedInput
+  idempotencyKeys?: Prisma.IdempotencyKeyUpdateManyWithoutUserNestedInput
   sourceGrants?: Prisma.WebhookSourceGrantUpdateManyWithoutUserNestedInput
 }
 
@@ -826,6 +950,7 @@ export type UserUncheckedUpdateWithoutSessionsInput = {
   password?: Prisma.PasswordUncheckedUpdateOneWithoutUserNestedInput
   personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedUpdateManyWithoutUserNestedInput
   githubAccount?: Prisma.GitHubAccountUncheckedUpdateOneWithoutUserNestedInput
+  idempotencyKeys?: Prisma.IdempotencyKeyUncheckedUpdateManyWithoutUserNestedInput
   sourceGrants?: Prisma.WebhookSourceGrantUncheckedUpdateManyWithoutUserNestedInput
 }
 
@@ -844,6 +969,7 @@ export type UserCreateWithoutGithubAccountInput = {
   password?: Prisma.PasswordCreateNestedOneWithoutUserInput
   personalAccessTokens?: Prisma.PersonalAccessTokenCreateNestedManyWithoutUserInput
   sessions?: Prisma.SessionCreateNestedManyWithoutUserInput
+  idempotencyKeys?: Prisma.IdempotencyKeyCreateNestedManyWithoutUserInput
   sourceGrants?: Prisma.WebhookSourceGrantCreateNestedManyWithoutUserInput
 }
 
@@ -862,6 +988,7 @@ export type UserUncheckedCreateWithoutGithubAccountInput = {
   password?: Prisma.PasswordUncheckedCreateNestedOneWithoutUserInput
   personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedCreateNestedManyWithoutUserInput
   sessions?: Prisma.SessionUncheckedCreateNestedManyWithoutUserInput
+  idempotencyKeys?: Prisma.IdempotencyKeyUncheckedCreateNestedManyWithoutUserInput
   sourceGrants?: Prisma.WebhookSourceGrantUncheckedCreateNestedManyWithoutUserInput
 }
 
@@ -896,6 +1023,7 @@ export type UserUpdateWithoutGithubAccountInput = {
   password?: Prisma.PasswordUpdateOneWithoutUserNestedInput
   personalAccessTokens?: Prisma.PersonalAccessTokenUpdateManyWithoutUserNestedInput
   sessions?: Prisma.SessionUpdateManyWithoutUserNestedInput
+  idempotencyKeys?: Prisma.IdempotencyKeyUpdateManyWithoutUserNestedInput
   sourceGrants?: Prisma.WebhookSourceGrantUpdateManyWithoutUserNestedInput
 }
 
@@ -914,6 +1042,7 @@ export type UserUncheckedUpdateWithoutGithubAccountInput = {
   password?: Prisma.PasswordUncheckedUpdateOneWithoutUserNestedInput
   personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedUpdateManyWithoutUserNestedInput
   sessions?: Prisma.SessionUncheckedUpdateManyWithoutUserNestedInput
+  idempotencyKeys?: Prisma.IdempotencyKeyUncheckedUpdateManyWithoutUserNestedInput
   sourceGrants?: Prisma.WebhookSourceGrantUncheckedUpdateManyWithoutUserNestedInput
 }
 
@@ -933,6 +1062,7 @@ export type UserCreateWithoutSourceGrantsInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenCreateNestedManyWithoutUserInput
   sessions?: Prisma.SessionCreateNestedManyWithoutUserInput
   githubAccount?: Prisma.GitHubAccountCreateNestedOneWithoutUserInput
+  idempotencyKeys?: Prisma.IdempotencyKeyCreateNestedManyWithoutUserInput
 }
 
 export type UserUncheckedCreateWithoutSourceGrantsInput = {
@@ -951,6 +1081,7 @@ export type UserUncheckedCreateWithoutSourceGrantsInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedCreateNestedManyWithoutUserInput
   sessions?: Prisma.SessionUncheckedCreateNestedManyWithoutUserInput
   githubAccount?: Prisma.GitHubAccountUncheckedCreateNestedOneWithoutUserInput
+  idempotencyKeys?: Prisma.IdempotencyKeyUncheckedCreateNestedManyWithoutUserInput
 }
 
 export type UserCreateOrConnectWithoutSourceGrantsInput = {
@@ -985,6 +1116,7 @@ export type UserUpdateWithoutSourceGrantsInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenUpdateManyWithoutUserNestedInput
   sessions?: Prisma.SessionUpdateManyWithoutUserNestedInput
   githubAccount?: Prisma.GitHubAccountUpdateOneWithoutUserNestedInput
+  idempotencyKeys?: Prisma.IdempotencyKeyUpdateManyWithoutUserNestedInput
 }
 
 export type UserUncheckedUpdateWithoutSourceGrantsInput = {
@@ -1003,6 +1135,7 @@ export type UserUncheckedUpdateWithoutSourceGrantsInput = {
   personalAccessTokens?: Prisma.PersonalAccessTokenUncheckedUpdateManyWithoutUserNestedInput
   sessions?: Prisma.SessionUncheckedUpdateManyWithoutUserNestedInput
   githubAccount?: Prisma.GitHubAccountUncheckedUpdateOneWithoutUserNestedInput
+  idempotencyKeys?: Prisma.IdempotencyKeyUncheckedUpdateManyWithoutUserNestedInput
 }
 
 
@@ -1013,12 +1146,14 @@ export type UserUncheckedUpdateWithoutSourceGrantsInput = {
 export type UserCountOutputType = {
   personalAccessTokens: number
   sessions: number
+  idempotencyKeys: number
   sourceGrants: number
 }
 
 export type UserCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   personalAccessTokens?: boolean | UserCountOutputTypeCountPersonalAccessTokensArgs
   sessions?: boolean | UserCountOutputTypeCountSessionsArgs
+  idempotencyKeys?: boolean | UserCountOutputTypeCountIdempotencyKeysArgs
   sourceGrants?: boolean | UserCountOutputTypeCountSourceGrantsArgs
 }
 
@@ -1049,6 +1184,13 @@ export type UserCountOutputTypeCountSessionsArgs<ExtArgs extends runtime.Types.E
 /**
  * UserCountOutputType without action
  */
+export type UserCountOutputTypeCountIdempotencyKeysArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.IdempotencyKeyWhereInput
+}
+
+/**
+ * UserCountOutputType without action
+ */
 export type UserCountOutputTypeCountSourceGrantsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   where?: Prisma.WebhookSourceGrantWhereInput
 }
@@ -1070,6 +1212,7 @@ export type UserSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = r
   personalAccessTokens?: boolean | Prisma.User$personalAccessTokensArgs<ExtArgs>
   sessions?: boolean | Prisma.User$sessionsArgs<ExtArgs>
   githubAccount?: boolean | Prisma.User$githubAccountArgs<ExtArgs>
+  idempotencyKeys?: boolean | Prisma.User$idempotencyKeysArgs<ExtArgs>
   sourceGrants?: boolean | Prisma.User$sourceGrantsArgs<ExtArgs>
   _count?: boolean | Prisma.UserCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["user"]>
@@ -1122,6 +1265,7 @@ export type UserInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = 
   personalAccessTokens?: boolean | Prisma.User$personalAccessTokensArgs<ExtArgs>
   sessions?: boolean | Prisma.User$sessionsArgs<ExtArgs>
   githubAccount?: boolean | Prisma.User$githubAccountArgs<ExtArgs>
+  idempotencyKeys?: boolean | Prisma.User$idempotencyKeysArgs<ExtArgs>
   sourceGrants?: boolean | Prisma.User$sourceGrantsArgs<ExtArgs>
   _count?: boolean | Prisma.UserCountOutputTypeDefaultArgs<ExtArgs>
 }
@@ -1135,6 +1279,7 @@ export type $UserPayload<ExtArgs extends runtime.Types.Extensions.InternalArgs =
     personalAccessTokens: Prisma.$PersonalAccessTokenPayload<ExtArgs>[]
     sessions: Prisma.$SessionPayload<ExtArgs>[]
     githubAccount: Prisma.$GitHubAccountPayload<ExtArgs> | null
+    idempotencyKeys: Prisma.$IdempotencyKeyPayload<ExtArgs>[]
     sourceGrants: Prisma.$WebhookSourceGrantPayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
@@ -1553,6 +1698,7 @@ export interface Prisma__UserClient<T, Null = never, ExtArgs extends runtime.Typ
   personalAccessTokens<T extends Prisma.User$personalAccessTokensArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$personalAccessTokensArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$PersonalAccessTokenPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   sessions<T extends Prisma.User$sessionsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$sessionsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$SessionPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   githubAccount<T extends Prisma.User$githubAccountArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$githubAccountArgs<ExtArgs>>): Prisma.Prisma__GitHubAccountClient<runtime.Types.Result.GetResult<Prisma.$GitHubAccountPayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | null, null, ExtArgs, GlobalOmitOptions>
+  idempotencyKeys<T extends Prisma.User$idempotencyKeysArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$idempotencyKeysArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$IdempotencyKeyPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   sourceGrants<T extends Prisma.User$sourceGrantsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.User$sourceGrantsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$WebhookSourceGrantPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
@@ -2079,6 +2225,30 @@ export type User$githubAccountArgs<ExtArgs extends runtime.Types.Extensions.Inte
    */
   include?: Prisma.GitHubAccountInclude<ExtArgs> | null
   where?: Prisma.GitHubAccountWhereInput
+}
+
+/**
+ * User.idempotencyKeys
+ */
+export type User$idempotencyKeysArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the IdempotencyKey
+   */
+  select?: Prisma.IdempotencyKeySelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the IdempotencyKey
+   */
+  omit?: Prisma.IdempotencyKeyOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.IdempotencyKeyInclude<ExtArgs> | null
+  where?: Prisma.IdempotencyKeyWhereInput
+  orderBy?: Prisma.IdempotencyKeyOrderByWithRelationInput | Prisma.IdempotencyKeyOrderByWithRelationInput[]
+  cursor?: Prisma.IdempotencyKeyWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.IdempotencyKeyScalarFieldEnum | Prisma.IdempotencyKeyScalarFieldEnum[]
 }
 
 /**

@@ -300,10 +300,6 @@ export type WebhookBodyUncheckedUpdateOneWithoutMessageNestedInput = {
   update?: Prisma.XOR<Prisma.XOR<Prisma.WebhookBodyUpdateToOneWithWhereWithoutMessageInput, Prisma.WebhookBodyUpdateWithoutMessageInput>, Prisma.WebhookBodyUncheckedUpdateWithoutMessageInput>
 }
 
-export type BoolFieldUpdateOperationsInput = {
-  set?: boolean
-}
-
 export type WebhookBodyCreateWithoutMessageInput = {
   compressed: boolean
   data: runtime.Bytes

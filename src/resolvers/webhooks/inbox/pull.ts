@@ -1,4 +1,4 @@
-import type { Context } from '#context.ts';
+import { type Context, perContext } from '#context.ts';
 import type { Sql } from '#database/client.ts';
 import { requireViewer } from '#resolvers/users/access.ts';
 import { WEBHOOK_FEED_KEY } from '#resolvers/webhooks/feed.ts';
@@ -42,6 +42,9 @@ export interface PullInput {
   readonly filter: WebhookFilter;
 }
 
+/** Pulls of one request wait at the same time: as many aliases would else hold it for as many waits. */
+const firstPullMs = perContext(() => performance.now());
+
 /**
  * Leases the oldest pending messages to the viewer: nobody else who pulls for this account gets them
  * until the lease ends. With nothing pending it waits up to `waitSeconds`. Messages come in the feed's
@@ -51,7 +54,7 @@ export interface PullInput {
 export async function pullMessages(ctx: Context, input: PullInput): Promise<Pulled> {
   const { userId } = requireViewer(ctx);
   assertPull(input);
-  const deadline = performance.now() + input.waitSeconds * 1_000;
+  const deadline = firstPullMs(ctx) + input.waitSeconds * 1_000;
   // Watched before the first look: what arrives while we look then ends the wait at once.
   const watch = input.waitSeconds > 0 ? await ctx.webhookFeed.watch(WEBHOOK_FEED_KEY) : null;
   try {

@@ -1,5 +1,7 @@
 import type { Context } from '#context.ts';
+import { InvalidInputError } from '#lib/errors.ts';
 import { requireViewer } from '#resolvers/users/access.ts';
+import { runOnce } from '#resolvers/users/idempotency.ts';
 import type { WebhookFilter } from '#resolvers/webhooks/filter.ts';
 import { assertCount, assertInputFilter } from './input.ts';
 import {
@@ -14,10 +16,11 @@ import {
 
 export const REPLAY_MAX = 10_000;
 
-/** The messages that a filter lets through, or given ones. */
+/** The messages that a filter lets through, or given ones: exactly one of the two. */
 export interface ReplayInput {
-  readonly filter: WebhookFilter;
+  readonly filter: WebhookFilter | null;
   readonly messageIds: readonly string[] | null;
+  readonly idempotencyKey?: string | null | undefined;
 }
 
 export interface Replayed {
@@ -49,19 +52,32 @@ const REPLAY = `
 /**
  * Makes settled messages, dead letters among them, pending again for the viewer and nobody else,
  * oldest first, as if never handed out. What is pending or leased stays as it is. At most 10,000 a
- * call. Throws `InvalidInputError`.
+ * call; once for an idempotency key, which is then answered with the counts of that time. Throws
+ * `InvalidInputError` and what `runOnce` does.
  */
 export async function replayMessages(ctx: Context, input: ReplayInput): Promise<Replayed> {
-  const { userId } = requireViewer(ctx);
+  const viewer = requireViewer(ctx);
+  const { userId } = viewer;
   const { filter, messageIds } = input;
-  assertInputFilter(filter);
+  if ((filter === null) === (messageIds === null)) {
+    throw new InvalidInputError('Give exactly one of `filter` and `messageIds`', 'input');
+  }
+  if (filter !== null) assertInputFilter(filter);
   if (messageIds !== null) assertCount('messageIds', messageIds);
-  const rows = await decideInbox(ctx.database, userId, async (sql) => {
-    return sql.query<{ message_id: string }>(
-      REPLAY,
-      [userId, ATTEMPTS_MAX, ...filterValues(filter), messageIds, REPLAY_MAX],
-      'replay-webhooks',
-    );
-  });
-  return { count: rows.length, hasMore: rows.length === REPLAY_MAX };
+  return decideInbox(ctx.database, userId, (sql) =>
+    runOnce(sql, ctx, viewer, {
+      field: 'replayWebhookMessages',
+      input,
+      effect: async () => {
+        const rows = await sql.query(
+          REPLAY,
+          [userId, ATTEMPTS_MAX, ...filterValues(filter ?? {}), messageIds, REPLAY_MAX],
+          'replay-webhooks',
+        );
+        const answer = { count: rows.length, hasMore: rows.length === REPLAY_MAX };
+        return { answer, reference: answer };
+      },
+      replay: async (counts) => counts,
+    }),
+  );
 }
