@@ -118,7 +118,9 @@ test('beyond those under way and those who may wait, everyone is refused before 
 
 test('work that is admitted has its place before it hashes, and what finds none is not begun', async () => {
   let overflows = 0;
-  const onOverflow = () => void (overflows += 1);
+  const onOverflow = () => {
+    overflows += 1;
+  };
   const { passwords, done } = open({ hashesAtOnce: 1, queueMax: 1, onOverflow });
   const lookUp = Promise.withResolvers<void>();
   const admitted = [0, 1].map(() =>
