@@ -21,7 +21,7 @@ import {
 } from '#resolvers/users/personal-access-token.ts';
 import { builder } from '#schema/builder.ts';
 import { IDEMPOTENCY_ERRORS, IDEMPOTENCY_KEY } from '#schema/idempotency.ts';
-import { pageComplexity, withScope } from '#schema/policy.ts';
+import { pageComplexity, withBoth, withRateLimit, withScope } from '#schema/policy.ts';
 
 const scopeNames = Object.entries(SCOPES)
   .map(([scope, meaning]) => `\`${scope}\`: ${meaning}`)
@@ -133,7 +133,10 @@ builder.mutationField('createPersonalAccessToken', (t) =>
     description:
       'Makes a token for the viewer’s own account. Needs the scope `tokens:write`; gives no scope that ' +
       'the token in use lacks. An account holds at most 100 live tokens.',
-    ...withScope('tokens:write'),
+    ...withBoth(
+      withScope('tokens:write'),
+      withRateLimit({ by: 'VIEWER', limit: 600, windowSeconds: 3_600 }),
+    ),
     args: {
       input: t.arg({
         type: CreatePersonalAccessTokenInput,
@@ -193,7 +196,10 @@ builder.mutationField('revokePersonalAccessToken', (t) =>
     description:
       'Makes one of the viewer’s own tokens useless, the one in use included. Needs the scope `tokens:write`. ' +
       'Again is the same as once.',
-    ...withScope('tokens:write'),
+    ...withBoth(
+      withScope('tokens:write'),
+      withRateLimit({ by: 'VIEWER', limit: 120, windowSeconds: 60 }),
+    ),
     args: {
       input: t.arg({
         type: RevokePersonalAccessTokenInput,
