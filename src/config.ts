@@ -3,6 +3,7 @@
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';
 import { z } from 'zod';
+import type { AddressRule } from '#lib/address-rule.ts';
 
 const url = (protocols: readonly string[]) =>
   z.string().refine((value) => protocols.some((p) => value.startsWith(`${p}://`)), {
@@ -156,12 +157,6 @@ export interface Config {
 }
 
 export type RouteGroup = 'ingress' | 'api' | 'operations';
-
-/** Addresses and networks, IPv4 or IPv6. */
-export interface AddressRule {
-  readonly allow: readonly string[];
-  readonly deny: readonly string[];
-}
 
 export interface GitHubConfig {
   readonly url: string;

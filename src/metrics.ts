@@ -95,6 +95,11 @@ export function createMetrics() {
       labelNames: ['group'],
       registers,
     }),
+    bodiesRefused: new Counter({
+      name: 'naru_bodies_refused_total',
+      help: 'Request bodies refused unread because too much was being received already.',
+      registers,
+    }),
     rateLimited: new Counter({
       name: 'naru_rate_limited_total',
       help: 'What a limit refused: a field’s name, `cost`, `webhook-network` or `webhook-source`.',

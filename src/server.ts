@@ -8,6 +8,7 @@ import { topics } from '#pubsub/topics.ts';
 import { createSchema } from '#schema/index.ts';
 import { createAccessLog } from '#server/access-log.ts';
 import { registerAddresses } from '#server/addresses.ts';
+import { registerBodyBudget } from '#server/body-budget.ts';
 import { createCredentialWatch } from '#server/credential-watch.ts';
 import { createDocuments } from '#server/documents.ts';
 import { createEngine, type Engine } from '#server/engine.ts';
@@ -83,6 +84,7 @@ export async function createServer(app: Services, options: ServerOptions = {}): 
   observeRequests(fastify, app);
   await registerPageHeaders(fastify, app);
   registerAddresses(fastify, app);
+  registerBodyBudget(fastify, app.metrics, clientLimits.bodyBytesAtOnce);
   registerClientLimits(fastify, app.log, clientLimits);
   const schema = createSchema();
   const policies = createPolicies(schema, app);

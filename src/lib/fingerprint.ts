@@ -11,6 +11,8 @@ export function fingerprintOf(value: unknown): Buffer<ArrayBuffer> {
 // Written and not rebuilt: an object cannot be given every order, nor every name, e.g. `__proto__`.
 function writeSorted(value: unknown): string {
   if (Array.isArray(value)) return `[${value.map((item) => writeSorted(item ?? null)).join()}]`;
+  // A number too large for JSON is another than null.
+  if (typeof value === 'number') return String(value);
   if (typeof value !== 'object' || value === null || value instanceof Date) {
     return JSON.stringify(value);
   }

@@ -1,15 +1,17 @@
-import { complexityFromQuery } from '@pothos/plugin-complexity';
+import { getMappedArgumentValues } from '@pothos/core';
 import {
   type DocumentNode,
   type FieldNode,
   type FragmentDefinitionNode,
+  type GraphQLField,
   type GraphQLNamedType,
   type GraphQLSchema,
   getNamedType,
+  getNullableType,
+  getVariableValues,
   isCompositeType,
   isInterfaceType,
   isListType,
-  isNonNullType,
   isObjectType,
   Kind,
   type OperationDefinitionNode,
@@ -20,52 +22,92 @@ import type { Context } from '#context.ts';
 /** What an operation costs, by the weights that `@cost` and the sizes of its pages say. */
 export interface Cost {
   /** The most that it can cost: each page as full as it was asked for. */
-  estimate(context: Context, variables: Readonly<Record<string, unknown>>): number;
-  /** What the answer did cost; null where that is always the estimate. */
-  readonly measure: ((data: unknown) => number) | null;
+  readonly most: number;
+  /** What an answer did cost that nothing went wrong with. */
+  measure(data: unknown): number;
 }
 
-/** What a field of the answer weighs, and what is below it, by response name. */
+/** Throws what is wrong with the variables, and with arguments that say how large a page is. */
+export type Estimate = (context: Context, variables: Variables) => Cost;
+
+type Variables = Readonly<Record<string, unknown>>;
+
+/** A field weighs `own`, and what is below it `multiplier` times. */
 interface Weight {
-  own: number;
-  readonly below: Map<string, Weight>;
+  readonly own: number;
+  readonly multiplier: number;
 }
 
-const WEIGHT_UNLESS_TOLD = 1;
+type Weigh = (variables: Variables, context: Context) => Weight;
 
-export function createCost(
+/** What may answer under one response name: fields of several types, where fragments say so. */
+interface Branch {
+  readonly fields: Weigh[];
+  readonly below: Branches;
+}
+
+type Branches = Map<string, Branch>;
+
+/** How heavy a branch is in this operation, with these variables. */
+type WeightOf = (branch: Branch) => Weight;
+
+const PLAIN: Weight = { own: 1, multiplier: 1 };
+/** Of a list that says nothing of its length. */
+const ITEMS_UNLESS_TOLD = 10;
+
+export function createEstimate(
   schema: GraphQLSchema,
   document: DocumentNode,
   operation: OperationDefinitionNode,
-): Cost {
-  const fragments = document.definitions.filter((d) => d.kind === Kind.FRAGMENT_DEFINITION);
-  const alone = { kind: Kind.DOCUMENT, definitions: [operation, ...fragments] } as const;
-  const weighed = weigh(schema, operation, fragments);
-  let known: number | null = null;
-  return {
-    estimate(context, variables) {
-      if (known !== null) return known;
-      const { complexity } = complexityFromQuery(alone, { schema, ctx: context, variables });
-      if (!weighed.dependsOnVariables) known = complexity;
-      return complexity;
-    },
-    measure: weighed.hasPages ? (data) => sum(weighed.fields, data) : null,
+): Estimate {
+  const { branches, hasPages, dependsOnVariables } = readBranches(schema, document, operation);
+  let known: Cost | null = null;
+  return (context, given) => {
+    if (known !== null) return known;
+    const variables = dependsOnVariables ? coerce(schema, operation, given) : given;
+    const weights = new Map<Branch, Weight>();
+    const most = estimate(branches, (branch) => {
+      const weight = heaviest(branch, variables, context);
+      weights.set(branch, weight);
+      return weight;
+    });
+    // Of what was weighed now, so that nothing of this request is kept with the operation.
+    const weightOf: WeightOf = (branch) => weights.get(branch) ?? PLAIN;
+    const measured = (data: unknown) => measure(branches, data, weightOf);
+    const cost = { most, measure: hasPages ? measured : () => most };
+    if (!dependsOnVariables) known = cost;
+    return cost;
   };
 }
 
-function weigh(
+function coerce(
   schema: GraphQLSchema,
+  { variableDefinitions = [] }: OperationDefinitionNode,
+  given: Variables,
+): Variables {
+  const { coerced, errors = [] } = getVariableValues(schema, variableDefinitions, given);
+  if (coerced === undefined)
+    throw errors[0] ?? new TypeError('Variables are neither good nor bad.');
+  return coerced;
+}
+
+function readBranches(
+  schema: GraphQLSchema,
+  { definitions }: DocumentNode,
   operation: OperationDefinitionNode,
-  fragments: readonly FragmentDefinitionNode[],
 ) {
-  const byName = new Map(fragments.map((fragment) => [fragment.name.value, fragment]));
-  const fields = new Map<string, Weight>();
-  const found = { fields, hasPages: false, dependsOnVariables: false };
+  const fragments = new Map<string, FragmentDefinitionNode>();
+  for (const definition of definitions) {
+    if (definition.kind === Kind.FRAGMENT_DEFINITION) {
+      fragments.set(definition.name.value, definition);
+    }
+  }
+  const found = { branches: new Map() as Branches, hasPages: false, dependsOnVariables: false };
 
   const addAll = (
     { selections }: SelectionSetNode,
-    type: GraphQLNamedType | undefined,
-    into: Map<string, Weight>,
+    type: GraphQLNamedType | null | undefined,
+    into: Branches,
   ): void => {
     for (const selection of selections) {
       if (selection.kind === Kind.FIELD) {
@@ -73,62 +115,94 @@ function weigh(
         continue;
       }
       const part =
-        selection.kind === Kind.INLINE_FRAGMENT ? selection : byName.get(selection.name.value);
+        selection.kind === Kind.INLINE_FRAGMENT ? selection : fragments.get(selection.name.value);
       if (part === undefined) continue;
       const condition = part.typeCondition?.name.value;
       addAll(part.selectionSet, condition === undefined ? type : schema.getType(condition), into);
     }
   };
 
-  const add = (
-    node: FieldNode,
-    parent: GraphQLNamedType | undefined,
-    into: Map<string, Weight>,
-  ) => {
+  const add = (node: FieldNode, parent: GraphQLNamedType | null | undefined, into: Branches) => {
     const isKnown = isObjectType(parent) || isInterfaceType(parent);
     const field = isKnown ? parent.getFields()[node.name.value] : undefined;
-    const complexity: unknown = field?.extensions['complexity'];
-    if (typeof complexity === 'function') {
+    const name = node.alias?.value ?? node.name.value;
+    const branch: Branch = into.get(name) ?? { fields: [], below: new Map() };
+    into.set(name, branch);
+    if (typeof field?.extensions['complexity'] === 'function') {
       found.hasPages = true;
       found.dependsOnVariables ||= JSON.stringify(node.arguments).includes(`"${Kind.VARIABLE}"`);
     }
-    const type = field && (isNonNullType(field.type) ? field.type.ofType : field.type);
-    const name = node.alias?.value ?? node.name.value;
-    const weight = into.get(name) ?? { own: 0, below: new Map<string, Weight>() };
-    // Types that share a response name: what weighs more.
-    weight.own = Math.max(weight.own, ownWeight(complexity));
-    into.set(name, weight);
+    branch.fields.push(field === undefined ? () => PLAIN : weigherOf(schema, field, node));
     if (field === undefined || node.selectionSet === undefined) return;
-    found.hasPages ||= isListType(type);
+    found.hasPages ||= isListType(getNullableType(field.type));
     const named = getNamedType(field.type);
-    if (isCompositeType(named)) addAll(node.selectionSet, named, weight.below);
+    if (isCompositeType(named)) addAll(node.selectionSet, named, branch.below);
   };
 
-  const root = schema.getRootType(operation.operation);
-  addAll(operation.selectionSet, root ?? undefined, fields);
+  addAll(operation.selectionSet, schema.getRootType(operation.operation), found.branches);
   return found;
 }
 
-function ownWeight(complexity: unknown): number {
-  if (typeof complexity === 'number') return complexity;
-  if (typeof complexity !== 'object' || complexity === null) return WEIGHT_UNLESS_TOLD;
-  return 'field' in complexity && typeof complexity.field === 'number'
-    ? complexity.field
-    : WEIGHT_UNLESS_TOLD;
+function weigherOf(
+  schema: GraphQLSchema,
+  field: GraphQLField<unknown, unknown>,
+  node: FieldNode,
+): Weigh {
+  const complexity: unknown = field.extensions['complexity'];
+  const isList = isListType(getNullableType(field.type));
+  if (typeof complexity !== 'function') {
+    const weight = readWeight(complexity, isList);
+    return () => weight;
+  }
+  return (variableValues, context) => {
+    const info = { schema, fragments: {}, variableValues };
+    const args = getMappedArgumentValues(field, node, context, info);
+    return readWeight(complexity(args, context, field), isList);
+  };
 }
 
-/** Each field counts as often as the answer has it. */
-function sum(fields: ReadonlyMap<string, Weight>, value: unknown): number {
+/** Of a number, or of `{ field, multiplier }`, as fields declare it. */
+function readWeight(complexity: unknown, isList: boolean): Weight {
+  const multiplier = isList ? ITEMS_UNLESS_TOLD : 1;
+  if (typeof complexity === 'number') return { own: complexity, multiplier };
+  const told = (complexity ?? {}) as { readonly field?: number; readonly multiplier?: number };
+  return { own: told.field ?? 1, multiplier: Math.max(told.multiplier ?? multiplier, 0) };
+}
+
+function estimate(branches: Branches, weightOf: WeightOf): number {
+  let total = 0;
+  for (const branch of branches.values()) {
+    const { own, multiplier } = weightOf(branch);
+    total += own;
+    if (branch.below.size > 0) total += multiplier * estimate(branch.below, weightOf);
+  }
+  return total;
+}
+
+/** Each field counts as often as the answer has it, and an item that is not there as one that was looked for. */
+function measure(branches: Branches, value: unknown, weightOf: WeightOf): number {
   if (Array.isArray(value)) {
-    return value.reduce<number>((total, item) => total + sum(fields, item), 0);
+    return value.reduce<number>(
+      (total, item) => total + (item === null ? 1 : measure(branches, item, weightOf)),
+      0,
+    );
   }
   if (typeof value !== 'object' || value === null) return 0;
   let total = 0;
-  for (const [name, { own, below }] of fields) {
+  for (const [name, branch] of branches) {
     const child: unknown = (value as Readonly<Record<string, unknown>>)[name];
     if (child === undefined) continue;
-    total += own;
-    if (below.size > 0) total += sum(below, child);
+    total += weightOf(branch).own;
+    if (branch.below.size > 0) total += measure(branch.below, child, weightOf);
   }
   return total;
+}
+
+function heaviest({ fields }: Branch, variables: Variables, context: Context): Weight {
+  if (fields.length === 1) return fields[0]?.(variables, context) ?? PLAIN;
+  const weights = fields.map((weigh) => weigh(variables, context));
+  return {
+    own: Math.max(...weights.map(({ own }) => own)),
+    multiplier: Math.max(...weights.map(({ multiplier }) => multiplier)),
+  };
 }

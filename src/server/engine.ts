@@ -8,18 +8,19 @@ import {
   type GraphQLSchema,
   getOperationAST,
   type OperationDefinitionNode,
-  parse,
-  Source,
   validate,
 } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import type { Context } from '#context.ts';
 import { contextOfEntry } from '#feeds/entry-context.ts';
+import { RateLimitedError } from '#lib/errors.ts';
 import type { Metrics } from '#metrics.ts';
 import { type CompiledOperation, compileOperation } from './compile.ts';
-import { type Cost, createCost } from './cost.ts';
+import { createEstimate, type Estimate } from './cost.ts';
+import { requireOneKeyed } from './keyed-mutation.ts';
 import { findDocumentFault, findVariablesFault, LIMITS, limitError } from './limits.ts';
-import { maskError, restate } from './mask.ts';
+import { maskError } from './mask.ts';
+import { parseWithin, withCode } from './parse.ts';
 import type { Policies } from './policies.ts';
 import type { CacheSlot } from './response-cache.ts';
 import { type RootField, rootFieldsOf } from './root-fields.ts';
@@ -39,6 +40,7 @@ export interface OperationRequest {
 
 export interface Engine {
   readonly schema: GraphQLSchema;
+  readonly policies: Policies;
   /** The document: the one remembered for this text once it was found valid. Throws `GraphQLError`. */
   parse(text: string): DocumentNode;
   /** What forbids it to run; empty when nothing does. Remembered with the document. */
@@ -70,12 +72,12 @@ interface Admitted {
   readonly prepared: PreparedOperation;
   readonly rootFields: readonly RootField[];
   /** To be told what came of it. */
-  settle(data: unknown): void;
+  settle(result: ExecutionResult): void;
 }
 
 interface PreparedOperation {
   readonly operation: OperationDefinitionNode;
-  readonly cost: Cost;
+  readonly estimate: Estimate;
   compiled: CompiledOperation | null;
 }
 
@@ -106,22 +108,32 @@ export function createEngine(
     if (known !== undefined) return known;
     const operation = getOperationAST(document, name);
     if (!operation) return null;
-    const cost = createCost(schema, document, operation);
-    const fresh: PreparedOperation = { operation, cost, compiled: null };
+    const estimate = createEstimate(schema, document, operation);
+    const fresh: PreparedOperation = { operation, estimate, compiled: null };
     operations.set(name, fresh);
     return fresh;
   };
 
   /** Everything that is checked before anything runs. Throws `GraphQLError` and `RateLimitedError`. */
   const admit = async (request: OperationRequest): Promise<Admitted> => {
+    try {
+      return await take(request, check(request));
+    } catch (error) {
+      // Over a limit, nothing more is taken.
+      if (!(error instanceof RateLimitedError)) await policies.chargeRefused(request.context);
+      throw error;
+    }
+  };
+
+  const check = (request: OperationRequest) => {
     const { document, operationName, context } = request;
     const variables = request.variables ?? {};
     const prepared = prepareOperation(document, operationName);
     if (prepared === null) throw unknownOperation(operationName);
     const fault = findVariablesFault(variables);
     if (fault !== null) throw fault;
-    const cost = prepared.cost.estimate(context, variables);
-    if (cost > LIMITS.cost) {
+    const cost = prepared.estimate(context, variables);
+    if (cost.most > LIMITS.cost) {
       throw limitError(
         'cost',
         `An operation costs at most ${LIMITS.cost}: ask for fewer or smaller pages`,
@@ -129,12 +141,21 @@ export function createEngine(
     }
     const kind = prepared.operation.operation;
     const rootFields = rootFieldsOf(document, prepared.operation, variables);
-    if (kind === 'mutation' && context.origin.idempotencyKey !== null && rootFields.length > 1) {
-      throw ambiguousKey();
+    if (kind === 'mutation' && context.origin.idempotencyKey !== null) {
+      requireOneKeyed(schema, rootFields);
     }
-    const admission = await policies.admit({ context, kind, rootFields, cost });
-    const settle = (data: unknown) =>
-      admission.settle(prepared.cost.measure === null ? cost : prepared.cost.measure(data));
+    return { prepared, kind, rootFields, cost };
+  };
+
+  const take = async (
+    { context }: OperationRequest,
+    { prepared, kind, rootFields, cost }: ReturnType<typeof check>,
+  ): Promise<Admitted> => {
+    const admission = await policies.admit({ context, kind, rootFields, cost: cost.most });
+    const settle = ({ data, errors }: ExecutionResult) => {
+      // What failed is not in the answer, and may have cost all that it could.
+      admission.settle(errors === undefined ? cost.measure(data) : cost.most);
+    };
     return { prepared, rootFields, settle };
   };
 
@@ -187,6 +208,7 @@ export function createEngine(
 
   return {
     schema,
+    policies,
 
     parse(text) {
       return documents.get(text) ?? parseWithin(text);
@@ -215,12 +237,12 @@ export function createEngine(
         const { prepared, rootFields, settle } = await admit(request);
         const done = observe(request, prepared.operation.operation);
         if (request.slot?.find(rootFields)) {
-          settle(null);
+          settle({ data: null });
           return withNotes(done({}), request.context);
         }
         const result = done(await run(request, undefined, prepared));
         request.slot?.keep(result);
-        settle(result.data);
+        settle(result);
         return withNotes(result, request.context);
       } catch (error) {
         return withNotes({ errors: [maskError(error, request.context)] }, request.context);
@@ -230,7 +252,7 @@ export function createEngine(
     async subscribe(request) {
       const { document, operationName, variables, context } = request;
       try {
-        const { prepared } = await admit(request);
+        const { prepared, settle } = await admit(request);
         const source = await createSourceEventStream({
           schema,
           document,
@@ -238,7 +260,11 @@ export function createEngine(
           variableValues: variables,
           contextValue: context,
         });
-        if (!(Symbol.asyncIterator in source)) return mask(source, context);
+        if (!(Symbol.asyncIterator in source)) {
+          settle(source);
+          return withNotes(mask(source, context), context);
+        }
+        settle({});
         const stream = createStream(source[Symbol.asyncIterator](), {
           // A fresh context for each entry, so that nothing remembered outlives it.
           execute: async (entry) => {
@@ -256,7 +282,7 @@ export function createEngine(
         metrics.subscriptions.set(streams.size);
         return stream;
       } catch (error) {
-        return { errors: [maskError(error, context)] };
+        return withNotes({ errors: [maskError(error, context)] }, context);
       }
     },
 
@@ -280,37 +306,9 @@ export function unknownOperation(operationName: string | null | undefined): Grap
   return new GraphQLError(message, { extensions: { code: 'INVALID_INPUT' } });
 }
 
-/** A key is of one field: which of several it is meant for cannot be known. */
-function ambiguousKey(): GraphQLError {
-  return new GraphQLError(
-    'The header Idempotency-Key is for one root field: give each field its own input.idempotencyKey',
-    { extensions: { code: 'INVALID_INPUT', field: 'Idempotency-Key' } },
-  );
-}
-
 function mask(result: ExecutionResult, context: Context): ExecutionResult {
   if (!result.errors?.length) return result;
   const errors = result.errors.map((error) => maskError(error, context));
   // Errors first and then the data, if any: the same bytes from a compiled operation as from another.
   return 'data' in result ? { errors, data: result.data } : { errors };
-}
-
-function parseWithin(text: string): DocumentNode {
-  try {
-    return parse(new Source(text, 'GraphQL request'), { maxTokens: LIMITS.tokens });
-  } catch (error) {
-    // The parser calls itself for each level: brackets within brackets exhaust the stack first.
-    if (error instanceof RangeError) {
-      throw limitError('tokens', 'The document nests too deep to be read');
-    }
-    if (!(error instanceof GraphQLError)) throw error;
-    if (error.message.includes('tokens')) {
-      throw limitError('tokens', `A document has at most ${LIMITS.tokens} tokens`);
-    }
-    throw restate(error, error.message, { code: 'GRAPHQL_PARSE_FAILED' });
-  }
-}
-
-function withCode(error: GraphQLError): GraphQLError {
-  return restate(error, error.message, { ...error.extensions, code: 'GRAPHQL_VALIDATION_FAILED' });
 }

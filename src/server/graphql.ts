@@ -2,7 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import { type DocumentNode, type ExecutionResult, GraphQLError } from 'graphql';
 import { createYoga, type Plugin } from 'graphql-yoga';
 import type { Context, Services } from '#context.ts';
-import { DomainError, UnavailableError } from '#lib/errors.ts';
+import { DomainError, RateLimitedError, UnavailableError } from '#lib/errors.ts';
 import { noteOperation, noteViewer } from './access-log.ts';
 import { type Asked, DOCUMENT_STATUS, type Documents } from './documents.ts';
 import type { Engine } from './engine.ts';
@@ -70,7 +70,9 @@ export async function registerGraphQL(
         noteViewer(request, naru.viewer);
         const parameters = readParameters(request);
         if (parameters === null) return yoga.handleNodeRequestAndResponse(request, reply, { naru });
+        engine.policies.requireBudget(naru);
         const asked = documents.resolve(parameters, naru.viewer);
+        if (asked.kind === null) await engine.policies.chargeRefused(naru);
         const { operationName: name } = parameters;
         noteOperation(request, { kind: asked.kind, name, trustedName: asked.trustedName });
         if (asked.kind === 'subscription' || wantsOnlyEvents(request)) {
@@ -84,8 +86,11 @@ export async function registerGraphQL(
           const slot =
             'errors' in asked ? null : cache.slotFor({ ...parameters, ...asked, context: naru });
           const result = await answerOnce(engine, { ...parameters, context: naru, asked, slot });
-          const { headers } = naru.origin.notes;
-          return sendAnswer(request, reply.headers(headers), result, slot?.answer ?? null);
+          const kept = slot?.answer ?? null;
+          // What stands between may keep it, for others: it says nothing of who asked first.
+          const isForAll = kept?.scope === 'PUBLIC' && request.method === 'GET';
+          if (!isForAll) reply.headers(naru.origin.notes.headers);
+          return sendAnswer(request, reply, result, kept);
         }
         return yoga.handleNodeRequestAndResponse(request, reply, { naru, asked });
       },
@@ -161,12 +166,12 @@ function wantedOf(request: FastifyRequest): Wanted {
 
 /** Who would also take several parts, as GraphiQL would, gets one answer: there is nothing in parts here. */
 function wantsOneAnswer({ method, headers: { accept } }: FastifyRequest): boolean {
-  return method === 'POST' && !accept?.includes('text/event-stream') && acceptsJson(accept);
+  return method === 'POST' && acceptsJson(accept);
 }
 
 /** A query that comes so is answered as by POST, and may be kept on the way. */
 function wantsQueryByGet({ method, headers: { accept } }: FastifyRequest): boolean {
-  return method === 'GET' && !accept?.includes('text/event-stream') && acceptsJson(accept);
+  return method === 'GET' && acceptsJson(accept);
 }
 
 function wantsOnlyEvents({ headers: { accept } }: FastifyRequest): boolean {
@@ -261,8 +266,10 @@ function sendFailure(error: unknown, request: FastifyRequest, reply: FastifyRepl
   const { status, code, message } = describeFailure(error, request);
   const isModern = request.headers.accept?.includes('application/graphql-response+json') ?? false;
   if (status === 401) reply.header('www-authenticate', 'Bearer');
-  if (error instanceof UnavailableError) {
+  if (error instanceof RateLimitedError || error instanceof UnavailableError) {
     reply.header('retry-after', error.retryAfterSeconds);
+  }
+  if (error instanceof UnavailableError) {
     request.log.warn({ err: error.cause, requestId: request.id }, error.message);
   }
   reply.code(status).header('content-type', isModern ? GRAPHQL_TYPE : JSON_TYPE);

@@ -6,6 +6,7 @@ import type { ExecutionResult, GraphQLError } from 'graphql';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { parseConfig } from '#config.ts';
 import type { Context } from '#context.ts';
+import { ForbiddenError } from '#lib/errors.ts';
 import { newId } from '#lib/ids.ts';
 import { createMetrics } from '#metrics.ts';
 import { createRedis, type RedisClient } from '#redis/client.ts';
@@ -165,11 +166,55 @@ test('while they run, operations hold all that they may cost', async () => {
 test('an operation refused for its cost uses nothing of the limits of its fields', async () => {
   const node = startNode();
   const guest = { ipAddress: `2001:db8:${newId().slice(0, 4)}:2::1` };
-  const expensive = 'mutation { step costly }';
-  expect((await ask(node, expensive, guest)).errors?.[0]?.extensions.code).toBe('RATE_LIMITED');
-  expect(runs).toEqual([]);
+  expect((await ask(node, 'mutation { costly }', guest)).errors).toBeUndefined();
+  const refused = await ask(node, 'mutation { step costly }', guest);
+  expect(refused.errors?.[0]?.extensions['code']).toBe('RATE_LIMITED');
+  expect(runs).toEqual(['costly']);
   const answer = await ask(node, 'mutation { step }', guest);
   expect(answer.extensions?.['rateLimit']).toMatchObject([{ remaining: 4 }]);
+});
+
+test('what no budget could ever pay is told so, and costs what refusing costs', async () => {
+  const node = startNode();
+  const guest = { ipAddress: `2001:db8:${newId().slice(0, 4)}:3::1` };
+  const answer = await ask(node, '{ items(first: 100) { name } }', guest);
+  expect(answer.errors?.[0]?.extensions).toMatchObject({ code: 'LIMIT_EXCEEDED', maximum: 100 });
+  const after = await ask(node, 'mutation { free }', guest);
+  expect(after.extensions?.['cost']).toMatchObject({ remaining: 89 });
+});
+
+test('what failed costs all that it might have, and what was not found a little', async () => {
+  const node = startNode();
+  const viewer = newViewer();
+  const failed = await ask(node, '{ items(first: 90) { name } broken }', { viewer });
+  expect(failed.data).toBeNull();
+  expect(failed.extensions?.['cost']).toMatchObject({ requested: 92, actual: 92 });
+  const missing = await ask(node, '{ missing(first: 90) { name } }', { viewer });
+  expect(missing.data).toEqual({ missing: Array(90).fill(null) });
+  expect(missing.extensions?.['cost']).toMatchObject({ requested: 95, actual: 95 });
+});
+
+test('variables count as they will be, with their defaults', async () => {
+  const query = 'query ($n: Int = 90) { items(first: $n) { name } }';
+  const costOf = async (variables: Record<string, unknown>) =>
+    (await ask(startNode(), query, { variables })).extensions?.['cost'];
+  expect(await costOf({})).toMatchObject({ requested: 91 });
+  expect(await costOf({ n: 2 })).toMatchObject({ requested: 3 });
+  expect(await costOf({ n: null })).toMatchObject({ requested: 21 });
+  expect(await costOf({ n: 'many' })).toBeUndefined();
+});
+
+test('what is refused before it runs costs a little, until nothing more of that asker is read', async () => {
+  const node = startNode();
+  const ipAddress = `2001:db8:${newId().slice(0, 4)}:4::1`;
+  const context = contextOf({ ipAddress });
+  for (let refused = 0; refused < 10; refused += 1) await node.policies.chargeRefused(context);
+  expect(() => node.policies.requireBudget(context)).not.toThrow();
+  const answer = await ask(node, 'mutation { free }', {}, context);
+  expect(answer.errors?.[0]?.extensions['code']).toBe('RATE_LIMITED');
+  await node.policies.chargeRefused(context);
+  expect(() => node.policies.requireBudget(context)).toThrow('refused');
+  expect(() => node.policies.requireBudget(contextOf({}))).not.toThrow();
 });
 
 test('headers tell each policy once, and how it stands', async () => {
@@ -178,6 +223,7 @@ test('headers tell each policy once, and how it stands', async () => {
   const { headers } = context.origin.notes;
   expect(headers['ratelimit-policy']).toBe('"step:VIEWER:36000";q=5;w=36000, "cost";q=1000;w=60');
   expect(headers['ratelimit']).toBe('"step:VIEWER:36000";r=3;t=14400, "cost";r=998;t=1');
+  expect(headers['retry-after']).toBeUndefined();
 });
 
 test('without budgets only the limits of fields are asked', async () => {
@@ -249,6 +295,19 @@ function createSchema() {
   };
   builder.queryType({
     fields: (t) => ({
+      broken: t.string({
+        nullable: false,
+        resolve: () => {
+          throw new ForbiddenError('Not for you');
+        },
+      }),
+      missing: t.field({
+        type: [Item],
+        nullable: { list: false, items: true },
+        args: { first: t.arg.int() },
+        complexity: ({ first }) => ({ field: 5, multiplier: first ?? 20 }),
+        resolve: (_root, { first }) => Array<null>(first ?? 20).fill(null),
+      }),
       items: t.field({
         type: [Item],
         args: { first: t.arg.int() },
@@ -264,7 +323,7 @@ function createSchema() {
     fields: (t) => ({
       step: t.string({ nullable: true, extensions, resolve: run('step') }),
       free: t.string({ nullable: true, resolve: run('free') }),
-      costly: t.string({ complexity: 500, resolve: run('costly') }),
+      costly: t.string({ complexity: 60, resolve: run('costly') }),
     }),
   });
   builder.subscriptionType({

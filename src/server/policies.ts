@@ -1,14 +1,22 @@
 // What may run, how often, and at what cost: asked once an operation, before anything of it runs, in one
 // round trip to Redis whatever the number of rules.
-import type { GraphQLSchema } from 'graphql';
+import { GraphQLError, type GraphQLSchema } from 'graphql';
+import { LRUCache } from 'lru-cache';
 import type { Config } from '#config.ts';
 import type { Context } from '#context.ts';
 import { RateLimitedError } from '#lib/errors.ts';
 import { networkOf } from '#lib/network.ts';
-import { policyItem, stateItem } from '#lib/rate-limit-header.ts';
 import type { Metrics } from '#metrics.ts';
-import type { GivenUnits, Quota, Quotas, ReturnedUnits, WantedUnits } from '#redis/quota.ts';
+import type { GivenUnits, Quotas, ReturnedUnits, WantedUnits } from '#redis/quota.ts';
 import { type FieldRateLimit, rateLimitsOf } from '#schema/policy.ts';
+import {
+  afterReturn,
+  type Budget,
+  type CountedRule,
+  describeCost,
+  describeRule,
+  noteHeaders,
+} from './policy-notes.ts';
 import type { RootField } from './root-fields.ts';
 
 export interface PolicyRequest {
@@ -31,16 +39,16 @@ export interface Policies {
    * refuses by itself; its siblings run.
    */
   admit(request: PolicyRequest): Promise<Admission>;
-}
-
-interface Budget {
-  readonly name: string;
-  readonly key: string;
-  readonly quota: Quota;
+  /** Throws `RateLimitedError` for who has just used up the budget by what was refused: asked before anything is read. */
+  requireBudget(context: Context): void;
+  /** Takes a fixed amount for what is refused before it runs, since reading it was work. */
+  chargeRefused(context: Context): Promise<void>;
 }
 
 const WINDOW_SECONDS = 60;
 const COST = 'cost';
+const REFUSED_COST = 10;
+const SPENT_MAX = 10_000;
 const NOTHING: Admission = { settle() {} };
 
 export function createPolicies(
@@ -66,32 +74,48 @@ export function createPolicies(
       })),
     );
 
+  const budgetOf = (context: Context): Budget | null => {
+    const limit = context.viewer === null ? costPerMinute.guest : costPerMinute.viewer;
+    const quota = { limit, windowSeconds: WINDOW_SECONDS };
+    return limit === 0 ? null : { name: COST, key: askerOf(context), quota };
+  };
+
+  /** Until when, by this process' clock, by asker. */
+  const spent = new LRUCache<string, number>({ max: SPENT_MAX });
+
   return {
+    requireBudget(context) {
+      const waitMs = (spent.get(askerOf(context)) ?? 0) - performance.now();
+      if (waitMs <= 0) return;
+      metrics.rateLimited.inc({ limit: COST });
+      throw new RateLimitedError(
+        'Too many operations were refused that cannot run',
+        Math.ceil(waitMs / 1_000),
+      );
+    },
+
+    async chargeRefused(context) {
+      const budget = budgetOf(context);
+      if (budget === null) return;
+      const [given] = await quotas.take([{ ...budget, units: REFUSED_COST, isDivisible: true }]);
+      if (given === undefined || given.given === REFUSED_COST) return;
+      spent.set(budget.key, performance.now() + given.retryAfterSeconds * 1_000);
+    },
+
     async admit(request) {
       const { context, cost } = request;
       const { notes } = context.origin;
-      const perMinute = context.viewer === null ? costPerMinute.guest : costPerMinute.viewer;
-      const budget: Budget | null =
-        perMinute === 0
-          ? null
-          : {
-              name: COST,
-              key: askerOf(context),
-              quota: { limit: perMinute, windowSeconds: WINDOW_SECONDS },
-            };
       const rules = limits.size === 0 ? [] : rulesOf(request);
+      const budget = budgetOf(context);
       notes.refusals = NONE;
       if (budget === null && rules.length === 0) return NOTHING;
+      if (budget !== null && cost > budget.quota.limit) throw neverAffordable(cost, budget);
 
-      const wanted: WantedUnits[] = rules.map((rule) => ({
-        ...rule.budget,
-        units: 1,
-        isDivisible: false,
-      }));
-      if (budget !== null) wanted.push({ ...budget, units: cost, isDivisible: false });
+      const wanted: WantedUnits[] = rules.map((rule) => one(rule.budget, 1));
+      if (budget !== null) wanted.push(one(budget, cost));
       const given = await quotas.take(wanted);
-      const ofCost = budget === null ? undefined : given.at(-1);
       const ofRules = rules.map((rule, index) => ({ ...rule, given: given[index] }));
+      const ofCost = budget === null ? undefined : given.at(-1);
       noteHeaders(notes.headers, wanted, given);
 
       if (budget !== null && ofCost !== undefined && ofCost.given < cost) {
@@ -100,7 +124,7 @@ export function createPolicies(
         notes.headers['retry-after'] = String(ofCost.retryAfterSeconds);
         notes.extensions['cost'] = describeCost(budget, ofCost, cost, 0);
         throw new RateLimitedError(
-          `This operation costs ${cost}, and ${ofCost.remaining} of ${perMinute} a minute are left`,
+          `This operation costs ${cost}, and ${ofCost.remaining} of ${budget.quota.limit} a minute are left`,
           ofCost.retryAfterSeconds,
         );
       }
@@ -113,24 +137,19 @@ export function createPolicies(
             refusals.has(responseName) ? returnOf(taken, back) : [],
           ),
         );
-        notes.extensions['rateLimit'] = ofRules.map(
-          ({ fieldName, responseName, budget, given }) => ({
-            field: fieldName,
-            responseName,
-            limit: budget.quota.limit,
-            windowSeconds: budget.quota.windowSeconds,
-            remaining: given?.remaining ?? 0,
-            resetSeconds: given?.resetSeconds ?? 0,
-          }),
-        );
+        const waits = [...refusals.values()].map(({ retryAfterSeconds }) => retryAfterSeconds);
+        if (waits.length > 0) notes.headers['retry-after'] = String(Math.max(...waits));
+        notes.extensions['rateLimit'] = ofRules.map(describeRule);
       }
+      if (budget === null || ofCost === undefined) return NOTHING;
       return {
         settle(actual) {
-          if (budget === null || ofCost === undefined) return;
           const charged = Math.min(actual, cost);
           const { isLocal } = ofCost;
+          const left = afterReturn(ofCost, budget.quota, cost - charged);
           if (charged < cost) quotas.giveBack([{ ...budget, units: cost - charged, isLocal }]);
-          notes.extensions['cost'] = describeCost(budget, ofCost, cost, charged);
+          noteHeaders(notes.headers, wanted, [...given.slice(0, -1), left]);
+          notes.extensions['cost'] = describeCost(budget, left, cost, charged);
         },
       };
     },
@@ -156,11 +175,7 @@ function limitsOfRootFields(schema: GraphQLSchema): ReadonlyMap<string, readonly
 }
 
 function refusalsOf(
-  rules: readonly {
-    readonly responseName: string;
-    readonly fieldName: string;
-    readonly given: GivenUnits | undefined;
-  }[],
+  rules: readonly CountedRule[],
   metrics: Metrics,
 ): ReadonlyMap<string, RateLimitedError> {
   const refusals = new Map<string, RateLimitedError>();
@@ -190,30 +205,14 @@ function networkOfContext({ origin }: Context): string {
   return networkOf(origin.client.ipAddress);
 }
 
-function describeCost(budget: Budget, given: GivenUnits, requested: number, actual: number) {
-  return {
-    requested,
-    actual,
-    limit: budget.quota.limit,
-    windowSeconds: budget.quota.windowSeconds,
-    remaining: given.remaining + (given.given - actual),
-    resetSeconds: given.resetSeconds,
-  };
+function one(budget: Budget, units: number): WantedUnits {
+  return { ...budget, units, isDivisible: false };
 }
 
-/** Of several takes of one budget the last tells how it stands. */
-function noteHeaders(
-  headers: Record<string, string>,
-  wanted: readonly WantedUnits[],
-  given: readonly GivenUnits[],
-): void {
-  const policies = new Map<string, string>();
-  const states = new Map<string, string>();
-  for (const [index, { name, quota }] of wanted.entries()) {
-    const state = given[index];
-    policies.set(name, policyItem(name, quota));
-    if (state !== undefined) states.set(name, stateItem(name, state));
-  }
-  headers['ratelimit-policy'] = [...policies.values()].join(', ');
-  headers['ratelimit'] = [...states.values()].join(', ');
+/** Waiting would not help. */
+function neverAffordable(cost: number, { quota: { limit } }: Budget): GraphQLError {
+  return new GraphQLError(
+    `This operation costs ${cost}, and all that may be used in a minute is ${limit}: ask for fewer or smaller pages`,
+    { extensions: { code: 'LIMIT_EXCEEDED', limit: COST, maximum: limit } },
+  );
 }

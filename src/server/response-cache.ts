@@ -4,6 +4,7 @@ import type { DocumentNode, ExecutionResult, GraphQLSchema } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import type { Viewer } from '#auth/viewer.ts';
 import type { Context } from '#context.ts';
+import { fingerprintOf } from '#lib/fingerprint.ts';
 import type { Topic } from '#pubsub/topic.ts';
 import { type CacheScope, readCacheControls } from '#schema/cache-control.ts';
 import type { RootField } from './root-fields.ts';
@@ -96,7 +97,7 @@ export function createResponseCache(options: ResponseCacheOptions): ResponseCach
     const whose = whoseOf(rule.scope, asked.context.viewer);
     const seen = rule.topics.map((topic) => versions.of(topic));
     if (text === undefined || whose === null || seen.includes(null)) return null;
-    const variables = canonicalText(asked.variables ?? {});
+    const variables = fingerprintOf(asked.variables ?? {}).toString('base64url');
     const parts = [text, asked.operationName ?? null, variables, whose, seen];
     return hash('sha256', JSON.stringify(parts), 'base64url');
   };
@@ -182,15 +183,4 @@ function whoseOf(scope: CacheScope, viewer: Viewer | null): unknown {
   if (viewer === null) return null;
   const { userId, roles, scopes, proof } = viewer;
   return [userId, [...roles].toSorted(), [...scopes].toSorted(), proof.kind, proof.id];
-}
-
-/** The same text for the same value, whatever the order of its names. Not JSON: that has no `Infinity`. */
-function canonicalText(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value);
-  if (typeof value !== 'object' || value === null) return String(value);
-  if (Array.isArray(value)) return `[${value.map(canonicalText).join(',')}]`;
-  const fields = Object.entries(value)
-    .toSorted(([left], [right]) => (left < right ? -1 : 1))
-    .map(([name, field]) => `${JSON.stringify(name)}:${canonicalText(field)}`);
-  return `{${fields.join(',')}}`;
 }

@@ -1,7 +1,8 @@
-// What a client may take its time for. Somebody who sends a byte now and then holds a connection, and what
+// What a client may take its time for, and how much of it all there may be at once. Somebody who sends a byte now and then holds a connection, and what
 // is kept for it, at no cost: each wait has an end.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Log } from '#log.ts';
+import { BODY_BYTES_AT_ONCE_MAX, hasBody } from './body-budget.ts';
 
 export interface ClientLimits {
   /** From connecting, or from a request's first byte, until its headers are complete; then 408. */
@@ -16,6 +17,8 @@ export interface ClientLimits {
   readonly checkEveryMs: number;
   /** Open at once; more are closed as soon as they are accepted. */
   readonly connections: number;
+  /** Of request bodies at once, those still to come included; more are 503. */
+  readonly bodyBytesAtOnce: number;
 }
 
 export const CLIENT_LIMITS: ClientLimits = {
@@ -25,6 +28,7 @@ export const CLIENT_LIMITS: ClientLimits = {
   stillMs: 120_000,
   checkEveryMs: 2_000,
   connections: 20_000,
+  bodyBytesAtOnce: BODY_BYTES_AT_ONCE_MAX,
 };
 
 const NOTICE_EVERY_MS = 10_000;
@@ -67,14 +71,10 @@ export function registerClientLimits(
   });
 }
 
-function hasBody({ headers }: FastifyRequest): boolean {
-  const length = headers['content-length'];
-  return headers['transfer-encoding'] !== undefined || (length !== undefined && length !== '0');
-}
-
 /** As Node itself does: what reads the body learns that the connection is gone. */
 function cut({ raw: { complete, socket } }: FastifyRequest, { raw }: FastifyReply): void {
   if (complete) return;
-  if (!raw.headersSent && socket.writable) socket.write(TIMED_OUT);
+  // A response that waits for the one before it has no socket yet: it would be read as that one's answer.
+  if (raw.socket === socket && !raw.headersSent && socket.writable) socket.write(TIMED_OUT);
   socket.destroySoon();
 }

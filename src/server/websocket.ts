@@ -84,8 +84,12 @@ export function registerWebSocket(
         const contextValue = await ctx.extra.proof.contextFor(requestId);
         const parameters = asParameters(payload);
         if (parameters === null) return [malformedParameters()];
+        engine.policies.requireBudget(contextValue);
         const asked = documents.resolve(parameters, contextValue.viewer);
-        if ('errors' in asked) return asked.errors;
+        if ('errors' in asked) {
+          await engine.policies.chargeRefused(contextValue);
+          return asked.errors;
+        }
         const { operationName, variables } = parameters;
         return {
           schema: engine.schema,

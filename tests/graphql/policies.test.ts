@@ -50,6 +50,7 @@ const TRANSPORTS: readonly [string, Carry][] = [
 const MODERN = { accept: 'application/graphql-response+json' };
 
 const TRUSTED = 'query Whoami { viewer { username } }';
+const KEPT = 'query Version { serverInfo { version } }';
 const COST_PER_MINUTE = 2_000;
 const PAGE = '{ webhookMessages(first: 100) { nodes { id eventName } } }';
 
@@ -62,7 +63,7 @@ let trustedOnly: string;
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'naru-documents-'));
   const manifest = join(folder, 'documents.json');
-  writeFileSync(manifest, JSON.stringify({ [idOf(TRUSTED)]: TRUSTED }));
+  writeFileSync(manifest, JSON.stringify({ [idOf(TRUSTED)]: TRUSTED, [idOf(KEPT)]: KEPT }));
   naru = await startNaru({
     settings: {
       COST_PER_MINUTE: String(COST_PER_MINUTE),
@@ -211,6 +212,40 @@ describe.each(TRANSPORTS)('over %s', (transport, carry) => {
     expect(again.extensions?.['idempotency']).toEqual({ replayed: ['createPersonalAccessToken'] });
     expect((await create('two')).data.createPersonalAccessToken.code).toBe('IDEMPOTENCY_MISMATCH');
   });
+});
+
+test.each([
+  'application/graphql-response+json, text/event-stream',
+  'text/event-stream, application/graphql-response+json, */*;q=0.1',
+  '*/*, application/graphql-response+json',
+])('who accepts %s is told by status and headers, too', async (accept) => {
+  const answer = await post(naru.url, { query: '{ viewer { id } }' }, bob, { accept });
+  expect(answer.headers.get('ratelimit-policy')).toBe(`"cost";q=${COST_PER_MINUTE};w=60`);
+  expect(answer.headers.get('ratelimit')).toMatch(/^"cost";r=\d+;t=\d+$/);
+  await exhaust('cost', await idOfUser('alice'), COST_PER_MINUTE, 60);
+  const refused = await post(naru.url, { query: PAGE }, alice, { accept });
+  expect(refused.status).toBe(429);
+  expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
+});
+
+test('a GET of a persisted query may be kept, and is 304 for who has it', async () => {
+  const { persistedQuery } = byHash(KEPT).extensions as { persistedQuery: unknown };
+  const searches = [
+    { documentId: idOf(KEPT) },
+    { extensions: JSON.stringify({ persistedQuery }) },
+    { query: '', extensions: JSON.stringify({ persistedQuery }) },
+  ];
+  for (const search of searches) {
+    const url = `${naru.url}/graphql?${new URLSearchParams(search)}`;
+    const accept = 'application/json';
+    const first = await fetch(url, { headers: { accept } });
+    expect(await first.json()).toMatchObject({ data: { serverInfo: {} } });
+    expect(first.headers.get('cache-control')).toMatch(/^public, max-age=\d+$/);
+    expect(first.headers.get('ratelimit')).toBeNull();
+    const etag = first.headers.get('etag') ?? '';
+    const again = await fetch(url, { headers: { accept, 'if-none-match': etag } });
+    expect([again.status, await again.text()]).toEqual([304, '']);
+  }
 });
 
 test('every limited mutation declares what its limit answers with, and says it in the schema', () => {

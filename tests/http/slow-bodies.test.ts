@@ -4,7 +4,8 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { CLIENT_LIMITS } from '#server/slow-clients.ts';
-import { bearer, post, until } from '../support/graphql-client.ts';
+import { bearer, get, post, until } from '../support/graphql-client.ts';
+import { addUser, PULL } from '../support/inbox.ts';
 import { postGitHubWebhook, startNaru, type TestNaru } from '../support/naru.ts';
 
 const BYTE_EVERY_MS = 20;
@@ -47,6 +48,20 @@ function openSlow(url: string, beginning: string, trickle: string | null): SlowC
 const headersOf = (path: string, length: string) =>
   `POST ${path} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n${length}\r\n\r\n`;
 
+const QUERY = { query: '{ serverInfo { version } }' };
+
+/** A whole request of so many bytes, which is one piece on its way. */
+const requestOf = (operation: object, bytes: number, headers: readonly string[] = []) =>
+  headersOf('/graphql', [`content-length: ${bytes}`, ...headers].join('\r\n')) +
+  JSON.stringify(operation).padEnd(bytes);
+
+/** A pull that waits for as long as it may: nothing is pending. */
+async function waitingPull(naru: TestNaru): Promise<string> {
+  const operation = { query: PULL, variables: { input: { waitSeconds: 20 } } };
+  const { token } = await addUser(naru);
+  return requestOf(operation, 1_000, [`authorization: Bearer ${token}`]);
+}
+
 async function expectOthersServed(naru: TestNaru): Promise<void> {
   const { result } = await post(naru.url, { query: '{ serverInfo { version } }' });
   expect(result.data).toMatchObject({ serverInfo: {} });
@@ -61,6 +76,7 @@ test('by default every wait has an end, and each is longer than an honest client
     stillMs: 120_000,
     checkEveryMs: 2_000,
     connections: 20_000,
+    bodyBytesAtOnce: 256 * 2 ** 20,
   });
 });
 
@@ -157,6 +173,22 @@ describe('a slow-loris of bodies', () => {
     expect(comments * KEEP_ALIVE_MS).toBeGreaterThan(1_000);
   });
 
+  test('is cut in the second request of a connection, too, and answered 408 where the first was answered', async () => {
+    const slow = openSlow(naru.url, 'GET /health HTTP/1.1\r\nhost: x\r\n\r\n', null);
+    await once(slow.socket, 'data');
+    slow.socket.write(`${headersOf('/graphql', 'content-length: 100')}{`);
+    const { text } = await slow.ended;
+    expect(text).toMatch(/^HTTP\/1.1 200 [\s\S]*HTTP\/1.1 408 /);
+  });
+
+  test('behind a pull that waits is cut, and no 408 is read as the answer of the pull', async () => {
+    const half = `${headersOf('/graphql', 'content-length: 100')}{`;
+    const slow = openSlow(naru.url, (await waitingPull(naru)) + half, null);
+    const { text } = await slow.ended;
+    expect(text).toBe('');
+    await expectOthersServed(naru);
+  });
+
   test('a body that takes its time and ends within it is taken', async () => {
     const body = JSON.stringify({ query: '{ serverInfo { version } }' });
     const slow = openSlow(naru.url, headersOf('/graphql', `content-length: ${body.length}`), null);
@@ -237,6 +269,144 @@ describe('connections', () => {
     const told = lines.filter(({ msg }) => String(msg).startsWith('Connections are refused'));
     expect(told).toMatchObject([{ level: 'warn', connections: 3 }]);
     await naru.close();
+  });
+});
+
+describe('bodies at once', () => {
+  const CAP = 10_000;
+  const HELD = 9_000;
+  const MORE = 2_000;
+  let naru: TestNaru;
+  beforeAll(async () => {
+    // A network has a quarter.
+    const clientLimits = { ...PATIENT, bodyBytesAtOnce: 4 * CAP };
+    naru = await startNaru({
+      settings: { WEBHOOK_BODY_BYTES_MAX: '5000', TRUSTED_PROXIES: '127.0.0.1' },
+      server: { clientLimits },
+    });
+  });
+  afterAll(() => naru?.close());
+
+  /** All that comes back for a request on a connection of its own. */
+  const ask = async (text: string) =>
+    (await openSlow(naru.url, text.replace('\r\n', '\r\nconnection: close\r\n'), null).ended).text;
+  const statusOf = (text: string) => Number(text.split(' ', 2)[1]);
+  const statusOfMore = async () => statusOf(await ask(requestOf(QUERY, MORE)));
+
+  /** A client that has sent one byte of many, once the server has heard of it. */
+  async function hold(before = ''): Promise<SlowClient> {
+    const slow = openSlow(naru.url, before + requestOf(QUERY, HELD).slice(0, 1 - HELD), null);
+    await until(async () => (await statusOfMore()) === 503);
+    return slow;
+  }
+
+  async function release({ socket, ended }: SlowClient): Promise<void> {
+    socket.destroy();
+    await ended;
+    // All of it.
+    await until(async () => statusOf(await ask(requestOf(QUERY, CAP))) === 200);
+  }
+
+  const refused = async () => (await naru.app.metrics.bodiesRefused.get()).values[0]?.value ?? 0;
+
+  test('past the cap are refused unread, as each door says it, and counted', async () => {
+    const held = await hold();
+    const before = await refused();
+    const graphql = await ask(headersOf('/graphql', `content-length: ${MORE}`));
+    const webhook = await ask(headersOf('/webhook/github', `content-length: ${MORE}`));
+    for (const text of [graphql, webhook]) {
+      expect(text).toMatch(/^HTTP\/1.1 503 /);
+      expect(text).toMatch(/\r\nretry-after: 5\r\n/i);
+      expect(text).toMatch(/\r\nconnection: close\r\n/i);
+    }
+    const bodyOf = (text: string) => JSON.parse(text.slice(text.indexOf('\r\n\r\n')));
+    expect(bodyOf(graphql)).toMatchObject({ errors: [{ extensions: { code: 'UNAVAILABLE' } }] });
+    expect(bodyOf(webhook)).toMatchObject({ error: { code: 'UNAVAILABLE' } });
+    expect(await refused()).toBe(before + 2);
+    await release(held);
+  });
+
+  test('of one network leave room for others, until all together are at the cap', async () => {
+    const requestFrom = (network: number, length: number) =>
+      requestOf(QUERY, length).replace('\r\n', `\r\nx-forwarded-for: 198.51.${network}.1\r\n`);
+    const moreFrom = async (network: number) => statusOf(await ask(requestFrom(network, MORE)));
+    const held: SlowClient[] = [];
+    for (const network of [1, 2, 3, 4]) {
+      expect(await moreFrom(network)).toBe(200);
+      const text = requestFrom(network, CAP);
+      held.push(openSlow(naru.url, text.slice(0, text.length - CAP + 1), null));
+      await until(async () => (await moreFrom(network)) === 503);
+    }
+    expect(await moreFrom(5)).toBe(503);
+    for (const client of held) await release(client);
+    expect(await moreFrom(5)).toBe(200);
+  });
+
+  test('leave others as they were: without a body, or with one that fits', async () => {
+    const held = await hold();
+    expect((await fetch(`${naru.url}/health`)).status).toBe(200);
+    expect((await get(naru.url, QUERY)).status).toBe(200);
+    await expectOthersServed(naru);
+    await release(held);
+  });
+
+  test('are given back once each when they are answered, on a connection that goes on', async () => {
+    const slow = openSlow(naru.url, '', null);
+    for (let turn = 0; turn < 5; turn += 1) {
+      slow.socket.write(requestOf(QUERY, HELD));
+      const [text] = (await once(slow.socket, 'data')) as [string];
+      expect(statusOf(text)).toBe(200);
+    }
+    expect(await statusOfMore()).toBe(200);
+    // Nor is there room for more than there was.
+    const held = await hold();
+    slow.socket.destroy();
+    await slow.ended;
+    expect(await statusOfMore()).toBe(503);
+    await release(held);
+  });
+
+  test('are given back once each when their clients leave', async () => {
+    for (let turn = 0; turn < 3; turn += 1) await release(await hold());
+    const held = await hold();
+    expect(await statusOfMore()).toBe(503);
+    await release(held);
+  });
+
+  test('are given back when their client leaves before it was their turn to be answered', async () => {
+    const pull = await waitingPull(naru);
+    await release(await hold(pull));
+    const fits = requestOf(QUERY, 1_000);
+    for (let turn = 0; turn < 3; turn += 1) {
+      const slow = openSlow(naru.url, pull + fits.repeat(8), null);
+      await until(async () => (await statusOfMore()) === 503);
+      await release(slow);
+    }
+  });
+
+  test('that are refused for their size count no more than what is read of them', async () => {
+    const large = headersOf('/webhook/github', 'content-length: 100000');
+    expect(statusOf(await ask(large))).toBe(413);
+  });
+
+  test('of unknown length count as the most that their route takes', async () => {
+    const chunked = (path: string) =>
+      ask(`${headersOf(path, 'transfer-encoding: chunked')}0\r\n\r\n`);
+    expect(statusOf(await chunked('/webhook/github'))).toBe(401);
+    expect(statusOf(await chunked('/graphql'))).toBe(503);
+  });
+
+  test('are given back when an event stream begins, which may go on for days', async () => {
+    const token = await naru.tokenFor('alice');
+    const operation = { query: 'subscription { webhookMessageReceived { __typename } }' };
+    const headers = ['accept: text/event-stream', `authorization: Bearer ${token}`];
+    const stream = openSlow(naru.url, requestOf(operation, HELD, headers), null);
+    const [text] = (await once(stream.socket, 'data')) as [string];
+    expect(text).toMatch(/^HTTP\/1.1 200 [\s\S]*text\/event-stream/);
+    expect(await statusOfMore()).toBe(200);
+    stream.socket.destroy();
+    await stream.ended;
+    await release(await hold());
   });
 });
 

@@ -40,7 +40,7 @@ export interface OnceCall<Fresh, Replayed, Known extends Reference> {
  * again what it did before. Without a key it just runs. What the effect throws takes the key with it, and
  * so does a crash: both happen, or neither. The lock of the key is only tried, so no order of locks
  * matters to it. Throws `InvalidInputError` for a key that is none, `IdempotencyInProgressError`,
- * `IdempotencyMismatchError`, and `RateLimitedError` past 1,000 keys of the last 24 hours.
+ * `IdempotencyMismatchError`, and `RateLimitedError` past 1,000 keys of the field in the last 24 hours.
  */
 export async function runOnce<Fresh, Replayed, Known extends Reference>(
   sql: Sql,
@@ -67,7 +67,7 @@ export async function runOnce<Fresh, Replayed, Known extends Reference>(
     throw new IdempotencyInProgressError('A call with this idempotency key is under way still');
   }
   // Once before, so that what is refused costs nothing; once more when it is stored, which is exact.
-  await requireRoom(sql, userId);
+  await requireRoom(sql, userId, field);
   const { answer, reference } = await effect();
   await storeReference(sql, { hash, userId, field, fingerprint, reference });
   return answer;
@@ -113,17 +113,19 @@ async function findReference<Known extends Reference>(
   return known.reference;
 }
 
-async function requireRoom(sql: Sql, userId: string): Promise<void> {
+/** For each mutation: a leaked token that may call one of them must not use up the keys of the others. */
+async function requireRoom(sql: Sql, userId: string, field: string): Promise<void> {
   const [live] = await sql.query<{ keys: number; seconds: number | null }>(
     `SELECT count(*)::int AS keys,
        ceil(extract(epoch FROM min(expires_at) - naru_now()))::int AS seconds
-     FROM idempotency_key WHERE user_id = $1 AND expires_at > (SELECT naru_now())`,
-    [userId],
+     FROM idempotency_key
+     WHERE user_id = $1 AND field = $2 AND expires_at > (SELECT naru_now())`,
+    [userId, field],
     'count-idempotency-keys',
   );
   if (live === undefined || live.keys < IDEMPOTENCY_KEYS_MAX) return;
   throw new RateLimitedError(
-    `An account uses at most ${IDEMPOTENCY_KEYS_MAX} idempotency keys in ${IDEMPOTENCY_HOURS} hours`,
+    `An account uses at most ${IDEMPOTENCY_KEYS_MAX} idempotency keys for a mutation in ${IDEMPOTENCY_HOURS} hours`,
     Math.max(1, live.seconds ?? 1),
   );
 }
@@ -147,7 +149,7 @@ async function storeReference(
     'lock-idempotency-account',
   );
   if (account === undefined) throw new UnauthenticatedError('The account was deleted meanwhile');
-  await requireRoom(sql, userId);
+  await requireRoom(sql, userId, field);
   // What is there already has expired, and is not pruned yet.
   await sql.query(
     `INSERT INTO idempotency_key (hash, user_id, field, fingerprint, reference, expires_at)
