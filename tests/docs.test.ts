@@ -136,7 +136,7 @@ describe('the README', () => {
         // The shell's own quotes around a variable of its own.
         body.replace(/"'"\$\w+"'"/, '"value"'),
     );
-    expect(bodies).toHaveLength(3);
+    expect(bodies).toHaveLength(4);
     const schema = createSchema();
     for (const body of bodies) {
       const { query } = JSON.parse(body) as { query: string };

@@ -1,4 +1,4 @@
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, expect, test, vi } from 'vitest';
 import { encodeGlobalId } from '#lib/global-id.ts';
 import { bearer, post, until } from '../support/graphql-client.ts';
 import { addUser, createInboxClient, PULL, storeWebhooks } from '../support/inbox.ts';
@@ -8,6 +8,7 @@ import { addSource, removeGrant } from '../support/webhooks.ts';
 let naru: TestNaru;
 beforeAll(async () => {
   naru = await startNaru();
+  countWaits(naru.app);
 });
 afterAll(() => naru.close());
 
@@ -18,7 +19,25 @@ async function createInbox() {
   return { ...user, path, sourceId, inbox: createInboxClient(naru.url, user.token) };
 }
 
-const untilWaiting = () => until(() => naru.app.webhookFeed.size > 0);
+/** Pulls that have looked, found nothing, and wait for news: what is done now comes after that look. */
+let waiting = 0;
+const untilWaiting = () => until(() => waiting > 0);
+
+function countWaits({ webhookFeed }: TestNaru['app']): void {
+  const { watch } = webhookFeed;
+  vi.spyOn(webhookFeed, 'watch').mockImplementation(async (key) => {
+    const watched = await watch(key);
+    return {
+      ...watched,
+      async changed(timeoutMs) {
+        waiting += 1;
+        await watched.changed(timeoutMs).finally(() => {
+          waiting -= 1;
+        });
+      },
+    };
+  });
+}
 
 test('a pull that waits has the message well before the next look at the clock', async () => {
   const { inbox, sourceId } = await createInbox();
@@ -81,8 +100,8 @@ test('what is revoked during the wait is not handed out: neither the source nor 
   expect((await pulling).deliveries).toEqual([]);
 
   const signedOut = await createInbox();
-  const waiting = signedOut.inbox.pull({ waitSeconds: 20 });
-  const refused = expect(waiting).rejects.toThrow('UNAUTHENTICATED');
+  const late = signedOut.inbox.pull({ waitSeconds: 20 });
+  const refused = expect(late).rejects.toThrow('UNAUTHENTICATED');
   await untilWaiting();
   await naru.app.database.query(
     'UPDATE personal_access_token SET revoked_at = naru_now() WHERE user_id = $1',
