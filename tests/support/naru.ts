@@ -46,6 +46,8 @@ export async function startNaru(overrides: NaruOverrides = {}): Promise<TestNaru
     REDIS_URL: redis.url,
     REDIS_KEY_PREFIX: redis.keyPrefix,
     LOG_LEVEL: logTo === undefined ? 'silent' : 'debug',
+    // Room for as many sign-ins at once as any test sends, on a machine of any size.
+    PASSWORD_HASHES_AT_ONCE: '32',
     // Whoever tests these sets them: else a file of tests would be one busy viewer, and no answer equal to
     // another, since each says what is left.
     COST_PER_MINUTE: '0',
