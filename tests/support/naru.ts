@@ -8,6 +8,7 @@ import { issueToken } from '#resolvers/users/personal-access-token.ts';
 import { createServer, type Server, type ServerOptions } from '#server.ts';
 import { seed } from '../../prisma/seed.ts';
 import { createTestDatabase, type TestDatabase } from './database.ts';
+import { until } from './graphql-client.ts';
 import { testRedisUrl } from './servers.ts';
 
 /** A whole Naru on a free port, with the seeds and a database of its own. */
@@ -62,6 +63,10 @@ export async function startNaru(overrides: NaruOverrides = {}): Promise<TestNaru
   );
   const app = await createApp(config, { log, runsJobs });
   await seed(app);
+  // What is counted before Redis is connected is counted by this process alone, and then anew.
+  if (overrides.settings?.['REDIS_URL'] === undefined) {
+    await until(() => app.redis.status === 'ready');
+  }
   const server = await createServer(app, overrides.server);
   const url = await server.listen();
   let closing: Promise<void> | null = null;
