@@ -78,6 +78,8 @@ interface Admitted {
 interface PreparedOperation {
   readonly operation: OperationDefinitionNode;
   readonly estimate: Estimate;
+  /** Null where variables may leave some out. */
+  readonly rootFields: readonly RootField[] | null;
   compiled: CompiledOperation | null;
 }
 
@@ -109,7 +111,10 @@ export function createEngine(
     const operation = getOperationAST(document, name);
     if (!operation) return null;
     const estimate = createEstimate(schema, document, operation);
-    const fresh: PreparedOperation = { operation, estimate, compiled: null };
+    // Without directives nothing is left out, whatever the variables.
+    const isFixed = document.loc?.source.body.includes('@') === false;
+    const rootFields = isFixed ? rootFieldsOf(document, operation, {}) : null;
+    const fresh: PreparedOperation = { operation, estimate, rootFields, compiled: null };
     operations.set(name, fresh);
     return fresh;
   };
@@ -140,7 +145,7 @@ export function createEngine(
       );
     }
     const kind = prepared.operation.operation;
-    const rootFields = rootFieldsOf(document, prepared.operation, variables);
+    const rootFields = prepared.rootFields ?? rootFieldsOf(document, prepared.operation, variables);
     if (kind === 'mutation' && context.origin.idempotencyKey !== null) {
       requireOneKeyed(schema, rootFields);
     }

@@ -116,9 +116,8 @@ export function createPolicies(
       const given = await quotas.take(wanted);
       const ofRules = rules.map((rule, index) => ({ ...rule, given: given[index] }));
       const ofCost = budget === null ? undefined : given.at(-1);
-      noteHeaders(notes.headers, wanted, given);
-
       if (budget !== null && ofCost !== undefined && ofCost.given < cost) {
+        noteHeaders(notes.headers, wanted, given);
         quotas.giveBack(ofRules.flatMap(({ budget: taken, given: back }) => returnOf(taken, back)));
         metrics.rateLimited.inc({ limit: COST });
         notes.headers['retry-after'] = String(ofCost.retryAfterSeconds);
@@ -141,7 +140,10 @@ export function createPolicies(
         if (waits.length > 0) notes.headers['retry-after'] = String(Math.max(...waits));
         notes.extensions['rateLimit'] = ofRules.map(describeRule);
       }
-      if (budget === null || ofCost === undefined) return NOTHING;
+      if (budget === null || ofCost === undefined) {
+        noteHeaders(notes.headers, wanted, given);
+        return NOTHING;
+      }
       return {
         settle(actual) {
           const charged = Math.min(actual, cost);
