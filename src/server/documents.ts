@@ -4,10 +4,11 @@ import { type DocumentNode, GraphQLError, getOperationAST, type OperationTypeNod
 import { LRUCache } from 'lru-cache';
 import type { Viewer } from '#auth/viewer.ts';
 import type { Config } from '#config.ts';
-import { type Engine, unknownOperation } from './engine.ts';
+import type { Engine } from './engine.ts';
 import { introspectionOff, mayReadSchema, readsSchema } from './introspection.ts';
 import { withoutSuggestion } from './mask.ts';
 import type { Parameters } from './parameters.ts';
+import { unknownOperation } from './parse.ts';
 import { hashId, readTrustedDocuments } from './trusted-documents.ts';
 
 export type DocumentParameters = Omit<Parameters, 'variables'>;

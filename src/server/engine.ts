@@ -4,7 +4,7 @@ import {
   type DocumentNode,
   type ExecutionResult,
   execute,
-  GraphQLError,
+  type GraphQLError,
   type GraphQLSchema,
   getOperationAST,
   type OperationDefinitionNode,
@@ -19,9 +19,10 @@ import { type CompiledOperation, compileOperation } from './compile.ts';
 import { createEstimate, type Estimate } from './cost.ts';
 import { requireOneKeyed } from './keyed-mutation.ts';
 import { findDocumentFault, findVariablesFault, LIMITS, limitError } from './limits.ts';
-import { maskError } from './mask.ts';
-import { parseWithin, withCode } from './parse.ts';
+import { maskError, maskResult } from './mask.ts';
+import { parseWithin, unknownOperation, withCode } from './parse.ts';
 import type { Policies } from './policies.ts';
+import { withNotes } from './policy-notes.ts';
 import type { CacheSlot } from './response-cache.ts';
 import { type RootField, rootFieldsOf } from './root-fields.ts';
 import { createStream, type ResultStream } from './stream.ts';
@@ -181,7 +182,7 @@ export function createEngine(
           rootValue,
         })
       : compiled(rootValue, context, variables ?? {}));
-    return mask(result, context);
+    return maskResult(result, context);
   };
 
   const compiledOf = (
@@ -267,7 +268,7 @@ export function createEngine(
         });
         if (!(Symbol.asyncIterator in source)) {
           settle(source);
-          return withNotes(mask(source, context), context);
+          return withNotes(maskResult(source, context), context);
         }
         settle({});
         const stream = createStream(source[Symbol.asyncIterator](), {
@@ -295,25 +296,4 @@ export function createEngine(
       await Promise.all([...streams].map((stream) => stream.return()));
     },
   };
-}
-
-/** What was noted while it ran, for every transport. */
-function withNotes(result: ExecutionResult, { origin }: Context): ExecutionResult {
-  const { extensions } = origin.notes;
-  return Object.keys(extensions).length === 0 ? result : { ...result, extensions };
-}
-
-/** Where `kindOf` is null. */
-export function unknownOperation(operationName: string | null | undefined): GraphQLError {
-  const message = operationName
-    ? `The document has no operation ${JSON.stringify(operationName)}`
-    : 'Name one operation to run';
-  return new GraphQLError(message, { extensions: { code: 'INVALID_INPUT' } });
-}
-
-function mask(result: ExecutionResult, context: Context): ExecutionResult {
-  if (!result.errors?.length) return result;
-  const errors = result.errors.map((error) => maskError(error, context));
-  // Errors first and then the data, if any: the same bytes from a compiled operation as from another.
-  return 'data' in result ? { errors, data: result.data } : { errors };
 }

@@ -1,4 +1,4 @@
-import { GraphQLError } from 'graphql';
+import { type ExecutionResult, GraphQLError } from 'graphql';
 import type { Context } from '#context.ts';
 import { isPrismaAway } from '#database/failure.ts';
 import {
@@ -16,6 +16,14 @@ type Asker = Pick<Context, 'log' | 'requestId' | 'config' | 'viewer'>;
 export function maskError(error: unknown, ctx: Asker): GraphQLError {
   const told = describeError(error, ctx);
   return mayReadSchema(ctx.config, ctx.viewer) ? told : withoutSuggestion(told);
+}
+
+/** All that is told of what came of an operation. */
+export function maskResult(result: ExecutionResult, asker: Asker): ExecutionResult {
+  if (!result.errors?.length) return result;
+  const errors = result.errors.map((error) => maskError(error, asker));
+  // Errors first and then the data, if any: the same bytes from a compiled operation as from another.
+  return 'data' in result ? { errors, data: result.data } : { errors };
 }
 
 /** Names that nobody asked for, as GraphQL adds them behind what is wrong with another. */

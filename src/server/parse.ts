@@ -23,3 +23,11 @@ export function parseWithin(text: string): DocumentNode {
 export function withCode(error: GraphQLError): GraphQLError {
   return restate(error, error.message, { ...error.extensions, code: 'GRAPHQL_VALIDATION_FAILED' });
 }
+
+/** Where a document has none of that name, or several and no name was given. */
+export function unknownOperation(operationName: string | null | undefined): GraphQLError {
+  const message = operationName
+    ? `The document has no operation ${JSON.stringify(operationName)}`
+    : 'Name one operation to run';
+  return new GraphQLError(message, { extensions: { code: 'INVALID_INPUT' } });
+}

@@ -1,4 +1,6 @@
 // What clients are told of their limits, beside the answer: headers over HTTP, extensions on every transport.
+import type { ExecutionResult } from 'graphql';
+import type { Context } from '#context.ts';
 import { policyItem, stateItem } from '#lib/rate-limit-header.ts';
 import type { GivenUnits, Quota, WantedUnits } from '#redis/quota.ts';
 
@@ -64,4 +66,10 @@ export function noteHeaders(
   }
   headers['ratelimit-policy'] = [...policies.values()].join(', ');
   headers['ratelimit'] = [...states.values()].join(', ');
+}
+
+/** What was noted while it ran, for every transport. */
+export function withNotes(result: ExecutionResult, { origin }: Context): ExecutionResult {
+  const { extensions } = origin.notes;
+  return Object.keys(extensions).length === 0 ? result : { ...result, extensions };
 }

@@ -1,5 +1,5 @@
-// What a client may take its time for, and how much of it all there may be at once. Somebody who sends a byte now and then holds a connection, and what
-// is kept for it, at no cost: each wait has an end.
+// What a client may take its time for, and how much of it all there may be at once. Somebody who sends a
+// byte now and then holds a connection, and what is kept for it, at no cost: each wait has an end.
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify';
 import type { Log } from '#log.ts';
 import { BODY_BYTES_AT_ONCE_MAX, hasBody } from './body-budget.ts';

@@ -21,8 +21,7 @@ interface Asked {
 interface Answer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
-  // biome-ignore lint/suspicious/noExplicitAny: JSON, whose shape the tests assert
-  readonly json: any;
+  readonly json: unknown;
 }
 
 function ask(naru: TestNaru, path: string, asked: Asked = {}): Promise<Answer> {
