@@ -140,7 +140,7 @@ export interface Config {
   readonly webhookRetainBytes: number;
   /** Webhooks that one source, and one network, may send a minute; 0 where there is no limit. */
   readonly webhooksPerMinute: { readonly source: number; readonly network: number };
-  /** What the operations of one viewer, and those of a network's guests, may cost a minute; 0: no limit. */
+  /** What the operations of one session (or of an account’s tokens), and those of a network’s guests, may cost a minute; 0: no limit. */
   readonly costPerMinute: { readonly viewer: number; readonly guest: number };
   /** File of documents that are known beforehand; null where there are none. */
   readonly trustedDocuments: string | null;

@@ -42,7 +42,8 @@ export function withCost(weight: number) {
 export type RateLimitBy = keyof typeof RATE_LIMIT_BY;
 
 export const RATE_LIMIT_BY = {
-  VIEWER: 'The account that is asking; for guests their network.',
+  VIEWER:
+    'The session that is asking, or all personal access tokens of the account; for guests their network.',
   NETWORK: 'The IPv4 address, or the IPv6 /64, that the request comes from.',
   SESSION: 'The session that is asking.',
   LOGIN: 'The login that was given, whoever asks.',

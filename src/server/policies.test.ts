@@ -349,7 +349,7 @@ function createSchema() {
 
 function contextOf({ viewer, ipAddress, idempotencyKey }: Who): Context {
   const context = {
-    viewer: viewer === undefined ? null : { userId: viewer },
+    viewer: viewer === undefined ? null : { userId: viewer, proof: { kind: 'token', id: viewer } },
     origin: {
       client: {
         ipAddress: ipAddress ?? `2001:db8:${newId().slice(-12, -8)}:${newId().slice(-4)}::1`,

@@ -199,8 +199,14 @@ function returnOf(budget: Budget, given: GivenUnits | undefined): ReturnedUnits[
   return [{ ...budget, units: given.given, isLocal: given.isLocal }];
 }
 
+/**
+ * Each session by itself, and an account's tokens together: whoever has stolen one uses up nothing of the session
+ * in which its owner ends it.
+ */
 function askerOf(context: Context): string {
-  return context.viewer === null ? networkOfContext(context) : context.viewer.userId;
+  const { viewer } = context;
+  if (viewer === null) return networkOfContext(context);
+  return viewer.proof.kind === 'session' ? `${viewer.userId} ${viewer.proof.id}` : viewer.userId;
 }
 
 function networkOfContext({ origin }: Context): string {

@@ -228,6 +228,30 @@ test.each([
   expect(Number(refused.headers.get('retry-after'))).toBeGreaterThan(0);
 });
 
+test('who has stolen a token cannot keep its owner from ending it', async () => {
+  const stolen = await naru.tokenFor('admin');
+  const id = await idOfUser('admin');
+  await exhaust('cost', id, COST_PER_MINUTE, 60);
+  await exhaust('revokePersonalAccessToken:VIEWER:60', id, 120, 60);
+  expect((await post(naru.url, { query: PAGE }, stolen)).result.errors?.[0]?.extensions.code).toBe(
+    'RATE_LIMITED',
+  );
+  const input = { login: 'admin', password: SEED_PASSWORD, transport: 'TOKENS' };
+  const signedIn = await post(naru.url, operationOf('signIn', input, 'accessToken'));
+  const { accessToken } = signedIn.result.data.signIn;
+  const tokens = '{ viewer { personalAccessTokens(last: 1) { nodes { id } } } }';
+  const { result } = await post(naru.url, { query: tokens }, accessToken);
+  const [token] = result.data.viewer.personalAccessTokens.nodes;
+  const ended = await post(
+    naru.url,
+    operationOf('revokePersonalAccessToken', { id: token.id }),
+    accessToken,
+  );
+  expect(ended.result.data.revokePersonalAccessToken.__typename).toBe('PersonalAccessTokenRevoked');
+  const late = await post(naru.url, { query: '{ viewer { id } }' }, stolen);
+  expect(late.result.errors?.[0]?.extensions.code).toBe('UNAUTHENTICATED');
+});
+
 test('a GET of a persisted query may be kept, and is 304 for who has it', async () => {
   const { persistedQuery } = byHash(KEPT).extensions as { persistedQuery: unknown };
   const searches = [
