@@ -58,6 +58,16 @@ export async function createBenchWorld(options: { webhooks?: number; withNats?: 
     token,
     url,
     ask,
+    /** Tokens of seeded accounts, each of which may read what comes in: one account may open so many streams a minute. */
+    async addReaders(): Promise<string[]> {
+      await app.database.query(
+        `INSERT INTO webhook_source_grant (id, source_id, role)
+         SELECT gen_random_uuid(), id, 'USER' FROM webhook_source WHERE path = 'github'`,
+      );
+      const usernames = ['alice', 'bob', 'oscar', 'audrey', 'admin'];
+      const issued = usernames.map((username) => issueToken(app, { username, expiresInDays: 1 }));
+      return (await Promise.all(issued)).map(({ token: one }) => one);
+    },
     /** Leaves the servers alone: for scenarios whose nodes are processes of their own. */
     async stopNode() {
       await server.close();

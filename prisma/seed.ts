@@ -40,7 +40,7 @@ export async function seed(app: Services): Promise<void> {
   await app.database.query(
     `INSERT INTO webhook_source_grant (id, source_id, user_id)
      SELECT $1, s.id, u.id FROM webhook_source s, users u
-     WHERE s.path = 'github' AND u.username = 'alice'
+     WHERE s.path = 'github' AND s.deleted_at IS NULL AND u.username = 'alice'
      ON CONFLICT DO NOTHING`,
     [newId()],
   );

@@ -28,6 +28,9 @@ export interface World {
   readonly victims: readonly [VictimKind, ...VictimKind[]];
   /** Tokens of two accounts that may pull everything. */
   readonly tokens: Readonly<Record<'alice' | 'bob', string>>;
+  readonly databaseUrl: string;
+  /** Of an account that is there, to read and pull. */
+  issueToken(username: string): Promise<string>;
   query<Row extends object>(text: string, values?: readonly unknown[]): Promise<Row[]>;
   close(): Promise<void>;
 }
@@ -93,7 +96,9 @@ export async function createWorld(options: WorldOptions): Promise<World> {
       [serverVictim('postgres', postgres)],
       ...(nats ? ([[serverVictim('nats', nats)]] as const) : []),
     ],
-    tokens: await issueTokens(database),
+    tokens: await issueTokens(database, ['alice', 'bob']),
+    databaseUrl: database,
+    issueToken: async (username) => (await issueTokens(database, [username]))[username] ?? '',
     query,
     async close() {
       await Promise.all(nodes.map((node) => node.kill()));
@@ -119,19 +124,28 @@ function serverVictim(name: string, { kill, restart }: EmbeddedServer): Victim {
   };
 }
 
-async function issueTokens(databaseUrl: string): Promise<World['tokens']> {
+async function issueTokens<Username extends string>(
+  databaseUrl: string,
+  usernames: readonly Username[],
+): Promise<Readonly<Record<Username, string>>> {
   const database = createDatabase({
     connectionString: databaseUrl,
     poolMax: 2,
     onIdleError: () => {},
   });
   const prisma = createPrisma(database);
-  const issue = async (username: string) => {
+  const issue = async (username: Username) => {
     const scopes = ['webhooks:read', 'webhooks:pull'] as const;
-    return (await issueToken({ database, prisma }, { username, scopes, expiresInDays: 1 })).token;
+    const { token } = await issueToken(
+      { database, prisma },
+      { username, scopes, expiresInDays: 1 },
+    );
+    return [username, token] as const;
   };
   try {
-    return { alice: await issue('alice'), bob: await issue('bob') };
+    const tokens = [];
+    for (const username of usernames) tokens.push(await issue(username));
+    return Object.fromEntries(tokens) as Record<Username, string>;
   } finally {
     await prisma.$disconnect();
     await database.close();

@@ -28,9 +28,15 @@ import { CREDENTIAL_LIMITS } from '#resolvers/users/credential-limits.ts';
 import { createEndedFinder } from '#resolvers/users/ended-credentials.ts';
 import { loadSigningKeys } from '#resolvers/users/signing-key.ts';
 import { createAuthenticator } from '#resolvers/users/viewer.ts';
-import { createGrantLoader } from '#resolvers/webhooks/access.ts';
+import {
+  createDecisionLoader,
+  createDueLoader,
+  createSourceLoader,
+} from '#resolvers/webhooks/access.ts';
 import { createWebhookFeed } from '#resolvers/webhooks/feed.ts';
 import { createReceiptCodec } from '#resolvers/webhooks/inbox/receipt.ts';
+import { createPermissionNews } from '#resolvers/webhooks/permissions/news.ts';
+import { createPermissions } from '#resolvers/webhooks/permissions/refresh.ts';
 import { createSourceDirectory, ensureGitHubSource } from '#resolvers/webhooks/source.ts';
 
 export interface AppOptions {
@@ -85,6 +91,11 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       onError: (error) => log.warn({ err: error }, 'Following webhooks was interrupted'),
     });
     closers.push(() => webhookFeed.close());
+    const permissionNews = createPermissionNews({
+      bus,
+      onError: (error) => log.warn({ err: error }, 'News of permissions were interrupted'),
+    });
+    closers.push(() => permissionNews.close());
     const guard = createGuard({
       onCall: (who, outcome) => metrics.outboundCalls.inc({ who, outcome }),
     });
@@ -95,6 +106,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
     });
     closers.push(() => passwords.close());
     const mailer = createMailer(config, log);
+    const github = createGitHub(config.github, { guard });
     const services: Services = {
       config,
       log,
@@ -106,8 +118,13 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       session,
       receipts: createReceiptCodec(deriveKey(config.secretKey, 'receipt')),
       webhookFeed,
-      webhookSources: createSourceDirectory(database, config),
-      loadGrants: createGrantLoader(database),
+      webhookSources: createSourceDirectory(database, config, ({ sourceId, what }) =>
+        log.warn({ sourceId, what }, 'A webhook source cannot be verified as it is stored'),
+      ),
+      loadDecision: createDecisionLoader(database),
+      loadSources: createSourceLoader(database),
+      loadIsDue: createDueLoader(database),
+      permissionNews,
       authenticate: createAuthenticator(database, config),
       findEnded: createEndedFinder(database, config),
       accessTokens: await createAccessTokens({
@@ -118,7 +135,8 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       quotas: createQuotas(redis),
       credentialLimiter: createRateLimiter(redis, CREDENTIAL_LIMITS),
       mailer,
-      github: createGitHub(config.github, { guard }),
+      github,
+      permissions: createPermissions({ config, database, github, log, redis, session }),
     };
     await ensureGitHubSource(database, config);
     await services.webhookSources.refresh();

@@ -76,7 +76,7 @@ const settings = z.object({
   GITHUB_WEBHOOK_SECRET: z.string().min(1).optional(),
   WEBHOOK_UNKNOWN_SOURCES: z.enum(['refuse', 'store']).optional(),
   WEBHOOK_UNKNOWN_BYTES_PER_DAY: wholeNumber(0, Number.MAX_SAFE_INTEGER).default(50 * 2 ** 20),
-  WEBHOOK_BODY_BYTES_MAX: wholeNumber(1024, 25 * 2 ** 20).default(2 ** 20),
+  WEBHOOK_BODY_BYTES_MAX: wholeNumber(1024, 25 * 2 ** 20).default(25 * 2 ** 20),
   WEBHOOK_RETAIN_DAYS: wholeNumber(1, 3_650).default(30),
   WEBHOOK_RETAIN_BYTES: wholeNumber(2 ** 20, Number.MAX_SAFE_INTEGER).default(20 * 2 ** 30),
   WEBHOOKS_PER_MINUTE_SOURCE: wholeNumber(0, 100_000_000).default(60_000),

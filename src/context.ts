@@ -18,9 +18,11 @@ import type { Quotas } from '#redis/quota.ts';
 import type { CredentialLimiter } from '#resolvers/users/credential-limits.ts';
 import type { FindEnded } from '#resolvers/users/ended-credentials.ts';
 import type { Authenticate } from '#resolvers/users/viewer.ts';
-import type { GrantLoader } from '#resolvers/webhooks/access.ts';
+import type { DecisionLoader, DueLoader, SourceLoader } from '#resolvers/webhooks/access.ts';
 import type { WebhookFeedItem } from '#resolvers/webhooks/feed.ts';
 import type { ReceiptCodec } from '#resolvers/webhooks/inbox/receipt.ts';
+import type { PermissionNews } from '#resolvers/webhooks/permissions/news.ts';
+import type { Permissions } from '#resolvers/webhooks/permissions/refresh.ts';
 import type { SourceDirectory } from '#resolvers/webhooks/source.ts';
 
 export interface Services {
@@ -36,7 +38,12 @@ export interface Services {
   readonly session: PostgresSession;
   readonly receipts: ReceiptCodec;
   readonly webhookFeed: FeedHub<WebhookFeedItem>;
-  readonly loadGrants: GrantLoader;
+  readonly loadDecision: DecisionLoader;
+  readonly loadSources: SourceLoader;
+  readonly loadIsDue: DueLoader;
+  /** Asks GitHub who may see what, and keeps its answers. */
+  readonly permissions: Permissions;
+  readonly permissionNews: PermissionNews;
   readonly authenticate: Authenticate;
   readonly findEnded: FindEnded;
   readonly accessTokens: AccessTokens;

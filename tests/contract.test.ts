@@ -92,7 +92,10 @@ describe('the schema', () => {
   });
 
   test('answers each subscription with a union of stream items, checkpoints among them', () => {
+    // A state and not a log has no places: it is told anew to whoever comes back.
+    const states = new Set(['webhookInboxChanged']);
     for (const field of Object.values(schema.getSubscriptionType()?.getFields() ?? {})) {
+      if (states.has(field.name)) continue;
       const item = getNamedType(field.type);
       const members = isUnionType(item) ? item.getTypes() : [];
       expect(

@@ -5,6 +5,8 @@ export const SCOPES = {
   'tokens:write': 'Create and revoke personal access tokens of the same account.',
   'webhooks:read': 'Read webhook messages of the sources granted to the account.',
   'webhooks:pull': 'Pull, acknowledge and replay webhook messages in the inbox of the account.',
+  'webhooks:manage':
+    'Make, change and delete webhook sources, and say who reads them; needs the role OPERATOR or ADMIN.',
   'users:read': 'Read every account; needs the role AUDITOR or ADMIN.',
   'users:write': 'Change roles, disable and enable accounts; needs the role ADMIN.',
   'audit:read': 'Read the audit log; needs the role AUDITOR or ADMIN.',

@@ -9,12 +9,12 @@ export function contextOfEntry(entry: unknown): Context | null {
 }
 
 /** Remembers with each item the context that `accept` has just used for it. */
-export function withContext<Item>(
-  stream: FollowStream<Item>,
+export function withContext<Item, Aside>(
+  stream: FollowStream<Item, Aside>,
   latest: () => Context | null,
-): FollowStream<Item> {
-  const wrapped: FollowStream<Item> = {
-    async next(): Promise<IteratorResult<Followed<Item>, undefined>> {
+): FollowStream<Item, Aside> {
+  const wrapped: FollowStream<Item, Aside> = {
+    async next(): Promise<IteratorResult<Followed<Item, Aside>, undefined>> {
       const next = await stream.next();
       const context = latest();
       if (!next.done && next.value.item !== null && context !== null) {

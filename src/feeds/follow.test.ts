@@ -513,7 +513,35 @@ test('a checkpoint comes first, and again whenever nothing was handed out for so
   await world.tick(CHECKPOINT_MS - 1);
   expect(isAnswered).toBe(false);
   await world.tick(1);
-  expect((await next).value).toEqual({ cursor: cursorAt(world.epoch, 3), item: null });
+  expect((await next).value).toEqual({
+    cursor: cursorAt(world.epoch, 3),
+    item: null,
+    aside: null,
+  });
+  await stream.return();
+});
+
+test('asides are told between items, at the place that was reached, also to who only waits', async () => {
+  const world = createWorld(WIDE);
+  const waiting: string[] = [];
+  const asides = { isEmpty: () => waiting.length === 0, take: () => waiting.shift() ?? null };
+  const stream = await settled(
+    world,
+    follow<Item, string>(world.hub, KEY, { after: null, accept: all, asides }),
+  );
+  waiting.push('before the first');
+  // The first is the checkpoint all the same: it says where the stream begins.
+  expect((await stream.next()).value).toMatchObject({ item: null, aside: null });
+  expect((await stream.next()).value).toMatchObject({ item: null, aside: 'before the first' });
+  const next = stream.next();
+  waiting.push('while it waits', 'and another');
+  await world.tick();
+  const reached = cursorAt(world.epoch, 0);
+  expect((await next).value).toEqual({ cursor: reached, item: null, aside: 'while it waits' });
+  world.head = 1;
+  await world.tick();
+  expect((await settled(world, stream.next())).value?.aside).toBe('and another');
+  expect((await settled(world, stream.next())).value?.item?.position).toBe(1n);
   await stream.return();
 });
 
@@ -525,7 +553,11 @@ test('what a filter refuses moves the checkpoint on', async () => {
   await world.tick();
   await drain(world);
   await world.tick(CHECKPOINT_MS);
-  expect((await next).value).toEqual({ cursor: cursorAt(world.epoch, 7), item: null });
+  expect((await next).value).toEqual({
+    cursor: cursorAt(world.epoch, 7),
+    item: null,
+    aside: null,
+  });
   await stream.return();
 });
 

@@ -3,24 +3,36 @@ import { judgePlace } from './cursor.ts';
 import type { FeedHead } from './feed.ts';
 import type { FeedHub } from './hub.ts';
 
-/** Resume after `cursor` with this; an item of null is a checkpoint: time passed, nothing was lost. */
-export interface Followed<Item> {
+/**
+ * Resume after `cursor` with this. Without an item it is a checkpoint, time passed and nothing was lost, or an
+ * aside: something that the feed does not hold, and that is never replayed.
+ */
+export interface Followed<Item, Aside = never> {
   readonly cursor: string;
   readonly item: Item | null;
+  readonly aside: Aside | null;
 }
 
-export interface FollowOptions<Item> {
+/** What waits to be told beside the feed. */
+export interface Asides<Aside> {
+  readonly isEmpty: () => boolean;
+  readonly take: () => Aside | null;
+}
+
+export interface FollowOptions<Item, Aside = never> {
   /** Where the caller got to; null starts at the head. */
   readonly after: string | null;
   /** Permission and filters, asked for every item just before it would be handed out. */
   readonly accept: (item: Item) => Promise<boolean>;
+  /** Told as they come, within about a second, between items. */
+  readonly asides?: Asides<Aside>;
 }
 
 /** Owns what it holds: `return` frees it at once, also while a `next` is waiting. */
-export interface FollowStream<Item> {
-  next(): Promise<IteratorResult<Followed<Item>, undefined>>;
+export interface FollowStream<Item, Aside = never> {
+  next(): Promise<IteratorResult<Followed<Item, Aside>, undefined>>;
   return(): Promise<IteratorReturnResult<undefined>>;
-  [Symbol.asyncIterator](): FollowStream<Item>;
+  [Symbol.asyncIterator](): FollowStream<Item, Aside>;
 }
 
 /**
@@ -29,40 +41,47 @@ export interface FollowStream<Item> {
  * `CursorExpiredError`, `FeedResetError`). The first item is a checkpoint, and another follows
  * whenever nothing was handed out for `checkpointMs`, so that a quiet follower's cursor stays fresh.
  */
-export async function follow<Item>(
+export async function follow<Item, Aside = never>(
   hub: FeedHub<Item>,
   key: string,
-  options: FollowOptions<Item>,
-): Promise<FollowStream<Item>> {
+  options: FollowOptions<Item, Aside>,
+): Promise<FollowStream<Item, Aside>> {
+  type Next = IteratorResult<Followed<Item, Aside>, undefined>;
+  const { accept, asides } = options;
   const head = await hub.readHead(key);
   const start = startOf(hub, key, head, options.after);
   const follower = createFollower(hub, key, head, start);
   let position = start;
   let handedOutAt = Number.NEGATIVE_INFINITY;
-  let pending: Promise<IteratorResult<Followed<Item>, undefined>> = Promise.resolve(done());
+  let pending: Promise<Next> = Promise.resolve(done());
 
-  const handOut = (item: Item | null): IteratorResult<Followed<Item>, undefined> => {
+  const handOut = (item: Item | null, aside: Aside | null = null): Next => {
     // Left while `accept` was asked.
     if (follower.isClosed()) return done();
     handedOutAt = hub.clock.now();
     const cursor = hub.cursors.encode({ feed: hub.feed.name, key, epoch: head.epoch, position });
-    return { done: false, value: { cursor, item } };
+    return { done: false, value: { cursor, item, aside } };
   };
 
-  const pull = async (): Promise<IteratorResult<Followed<Item>, undefined>> => {
+  const pull = async (): Promise<Next> => {
     if (handedOutAt === Number.NEGATIVE_INFINITY) return handOut(null);
     for (;;) {
+      const hasAside = () => asides?.isEmpty() === false;
       const isDue = () => hub.clock.now() - handedOutAt >= hub.checkpointMs;
-      const next = await follower.next(isDue);
+      if (hasAside()) return handOut(null, asides?.take());
+      const next = await follower.next(() => hasAside() || isDue());
       if (next === 'closed') return done();
-      if (next === 'due') return handOut(null);
+      if (next === 'due') {
+        if (hasAside()) continue;
+        return handOut(null);
+      }
       position = hub.feed.positionOf(next);
-      if (await options.accept(next)) return handOut(next);
+      if (await accept(next)) return handOut(next);
       if (isDue()) return handOut(null);
     }
   };
 
-  const stream: FollowStream<Item> = {
+  const stream: FollowStream<Item, Aside> = {
     // Calls are answered one after another, so that nothing overtakes a slow `accept`.
     next() {
       pending = pending.catch(done).then(async () => {

@@ -10,8 +10,9 @@ import { startGitHub } from '#resolvers/users/github-journey.ts';
 const BROWSER_SECONDS = 600;
 
 /**
- * `GET /auth/github?returnTo=/path[&link=1]`: 302 to GitHub, with a cookie that the way back needs.
- * `link=1` links to the account that is signed in, so only a page that we trust may send anybody here.
+ * `GET /auth/github?returnTo=/path[&link=1][&repositories=private]`: 302 to GitHub, with a cookie that the way
+ * back needs. `link=1` links to the account that is signed in, so only a page that we trust may send anybody
+ * here. `repositories=private` asks an OAuth App's user for private repositories, too.
  */
 export async function getAuthGitHub(
   app: Services,
@@ -33,6 +34,7 @@ export async function getAuthGitHub(
   const { location, browserSecret } = await startGitHub(app, {
     returnTo: places[0] ?? '/',
     isLink,
+    wantsPrivateRepositories: query.get('repositories') === 'private',
     viewer: isLink ? await findViewer(app, request) : null,
     client: clientOf(request),
   });

@@ -4,7 +4,10 @@ import { encodeGlobalId } from '#lib/global-id.ts';
 import { policyItem, stateItem } from '#lib/rate-limit-header.ts';
 import { admitWebhook, type OnCounted, receiveWebhook } from '#resolvers/webhooks/ingest.ts';
 
-/** 202 with the message's id, which `node` takes, once the bus holds the webhook, and never before. */
+/**
+ * 202 with the message's id, which `node` takes, once the bus holds the webhook, and never before; or 200
+ * with what a provider asks for to see that the address is ours.
+ */
 export async function postWebhook(
   app: Services,
   request: FastifyRequest,
@@ -12,11 +15,12 @@ export async function postWebhook(
 ): Promise<unknown> {
   const receivedAt = new Date();
   const path = request.url.split('?', 1)[0] ?? request.url;
-  const { id, source } = await receiveWebhook(
+  const received = await receiveWebhook(
     app,
     {
       method: request.method,
       path,
+      url: app.config.publicUrl + request.url,
       headers: request.headers,
       rawHeaders: request.raw.rawHeaders,
       body: Buffer.isBuffer(request.body) ? request.body : Buffer.alloc(0),
@@ -24,6 +28,11 @@ export async function postWebhook(
     },
     noteIn(reply),
   );
+  if ('challenge' in received) {
+    const { contentType, body } = received.challenge;
+    return reply.code(200).type(contentType).send(body);
+  }
+  const { id, source } = received;
   return reply.code(202).send({
     status: 'accepted',
     webhookPath: path,

@@ -52,6 +52,12 @@ export const timedJobs: readonly TimedJob[] = [
     run: (app) => app.webhookSources.refresh(),
   },
   {
+    name: 'webhook-permissions',
+    where: 'every-node',
+    everyMs: 15_000,
+    run: (app) => app.permissions.refreshFollowed(),
+  },
+  {
     name: 'signing-keys',
     where: 'every-node',
     everyMs: 60_000,

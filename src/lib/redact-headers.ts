@@ -1,15 +1,28 @@
 // Headers that carry credentials are remembered by name only. Signatures stay: a reader may want to
 // verify the body again, and a signature opens nothing.
-const SECRET_HEADERS = new Set([
+const SECRET_HEADERS: ReadonlySet<string> = new Set([
+  'api-key',
+  'apikey',
   'authorization',
   'cookie',
   'proxy-authorization',
   'set-cookie',
   'x-access-token',
+  'x-amz-security-token',
   'x-api-key',
+  'x-api-token',
   'x-auth-token',
+  'x-csrf-token',
   'x-gitlab-token',
+  'x-goog-channel-token',
+  'x-goog-iap-jwt-assertion',
   'x-secret',
+  'x-secret-token',
+  'x-telegram-bot-api-secret-token',
+  'x-token',
+  'x-vault-token',
+  'x-webhook-secret',
+  'x-webhook-token',
 ]);
 
 export interface Header {
@@ -17,15 +30,19 @@ export interface Header {
   readonly value: string;
 }
 
-/** Names in lower case, in the order they came; a secret's value becomes `[REDACTED]`. */
-export function redactHeaders(rawHeaders: readonly string[]): Header[] {
+/**
+ * Names in lower case, in the order they came; a secret's value becomes `[REDACTED]`. So does that of
+ * `more`, in lower case: what one sender proves itself with.
+ */
+export function redactHeaders(
+  rawHeaders: readonly string[],
+  more: readonly string[] = [],
+): Header[] {
   const headers: Header[] = [];
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = (rawHeaders[index] ?? '').toLowerCase();
-    headers.push({
-      name,
-      value: SECRET_HEADERS.has(name) ? '[REDACTED]' : (rawHeaders[index + 1] ?? ''),
-    });
+    const isSecret = SECRET_HEADERS.has(name) || more.includes(name);
+    headers.push({ name, value: isSecret ? '[REDACTED]' : (rawHeaders[index + 1] ?? '') });
   }
   return headers;
 }

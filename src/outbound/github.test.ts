@@ -48,7 +48,12 @@ async function agree(github: GitHub, answer: 'agree' | 'deny' = 'agree') {
   const state = randomBytes(32).toString('base64url');
   const verifier = randomBytes(32).toString('base64url');
   const codeChallenge = hash('sha256', verifier, 'base64url');
-  const url = github.authorizeUrl({ state, codeChallenge, redirectUri });
+  const url = github.authorizeUrl({
+    state,
+    codeChallenge,
+    redirectUri,
+    wantsPrivateRepositories: false,
+  });
   const back = await standIn.authorize(url, ANN.id, answer);
   return { callback: back.searchParams, expected: { state, verifier, redirectUri } };
 }
@@ -68,6 +73,7 @@ test('an OAuth App’s token lives until it is revoked', async () => {
     expiresInSeconds: null,
     refreshToken: null,
     refreshExpiresInSeconds: null,
+    showsPrivate: false,
   });
   expect(await github.getUser(tokens.accessToken)).toEqual({
     githubId: 7n,
@@ -214,3 +220,27 @@ function expectNoSecret(error: unknown): void {
   }
   for (const secret of standIn.secrets) expect(told.join('\n')).not.toContain(secret);
 }
+
+test.each([
+  ['oauth', false, 'read:user user:email'],
+  ['oauth', true, 'read:user user:email repo'],
+  // Its permissions are its own settings.
+  ['app', true, null],
+] as const)(
+  'an %s client that wants private repositories: %s, asks for %s',
+  async (type, wants, scope) => {
+    const config = {
+      url: 'https://github.test',
+      apiUrl: 'https://api.github.test',
+      client: { id: 'i', secret: 's' },
+      clientType: type,
+    };
+    const url = createGitHub(config)?.authorizeUrl({
+      state: 's',
+      codeChallenge: 'c',
+      redirectUri,
+      wantsPrivateRepositories: wants,
+    });
+    expect(new URL(url ?? '').searchParams.get('scope')).toBe(scope);
+  },
+);

@@ -1,6 +1,5 @@
 // GitHub as far as accounts need it. It speaks OAuth 2 without discovery, so its endpoints are written
-// down here; they are the same ones on github.com and on an Enterprise Server. All of it in one file: what
-// GitHub's answers mean is a matter of which call they answer.
+// down here; they are the same ones on github.com and on an Enterprise Server.
 import {
   AuthorizationResponseError,
   type AuthorizationServer,
@@ -20,7 +19,9 @@ import { z } from 'zod';
 import type { GitHubConfig } from '#config.ts';
 import { UnavailableError } from '#lib/errors.ts';
 import { storableText } from '#lib/storable-text.ts';
-import { createGuard, ForbiddenTargetError, type Guard } from './guard.ts';
+import { createGitHubApi, parseBody, USER_AGENT, unexpected } from './github-api.ts';
+import { createGitHubRepositories, type GitHubRepositories } from './github-repositories.ts';
+import { createGuard, type Guard } from './guard.ts';
 import type { PinnedInit } from './pinned-request.ts';
 
 export interface GitHubTokens {
@@ -29,6 +30,8 @@ export interface GitHubTokens {
   readonly expiresInSeconds: number | null;
   readonly refreshToken: string | null;
   readonly refreshExpiresInSeconds: number | null;
+  /** Whether an OAuth App's token has the scope `repo`. A GitHub App's shows what the App is installed on. */
+  readonly showsPrivate: boolean;
 }
 
 export interface GitHubUser {
@@ -40,9 +43,15 @@ export interface GitHubUser {
 }
 
 /** Every call throws `UnavailableError` when GitHub is away, limits us, or refuses our own client. */
-export interface GitHub {
+export interface GitHub extends GitHubRepositories {
   /** Where to send the browser. `codeChallenge` is S256 of the verifier that the exchange will show. */
-  authorizeUrl(input: { state: string; codeChallenge: string; redirectUri: string }): string;
+  authorizeUrl(input: {
+    state: string;
+    codeChallenge: string;
+    redirectUri: string;
+    /** Whether to ask for private repositories as well, which an OAuth App only gets together with writing to them. */
+    wantsPrivateRepositories: boolean;
+  }): string;
   /** Takes what came back with the browser. Refused: the code is used, expired or somebody else's. */
   exchangeCode(
     callbackParameters: URLSearchParams,
@@ -60,9 +69,6 @@ export interface GitHub {
 }
 
 const TIMEOUT_MS = 10_000;
-const BODY_BYTES_MAX = 2 ** 20;
-const API_VERSION = '2022-11-28';
-const USER_AGENT = 'naru';
 const OAUTH_APP_SCOPE = 'read:user user:email';
 
 // What GitHub says of the person's code or token. Whatever else it says is about our client or about
@@ -94,8 +100,7 @@ export function createGitHub(
 ): GitHub | null {
   if (config.client === null) return null;
   const { id, secret } = config.client;
-  const configuredOrigins = [config.url, config.apiUrl].map((url) => new URL(url).origin);
-  const options = { timeoutMs, bytesMax: BODY_BYTES_MAX, configuredOrigins };
+  const api = createGitHubApi(config, { guard, timeoutMs });
   const server: AuthorizationServer = {
     // What GitHub names as `iss` in its answers (RFC 9207). Only newer ones do so.
     issuer: `${config.url}/login/oauth`,
@@ -107,39 +112,15 @@ export function createGitHub(
   const tokenOptions = {
     headers: { 'user-agent': USER_AGENT },
     [allowInsecureRequests]: config.url.startsWith('http://'),
-    [customFetch]: async (url: string, init: PinnedInit) => withStatus(await call(url, init)),
+    [customFetch]: async (url: string, init: PinnedInit) => withStatus(await api.call(url, init)),
   };
 
-  async function call(url: string, init: PinnedInit): Promise<Response> {
-    try {
-      return await guard.fetchGuarded('GitHub', url, init, options);
-    } catch (error) {
-      // Only an operator or a resolver names this target.
-      if (!(error instanceof ForbiddenTargetError)) throw error;
-      throw new UnavailableError('GitHub cannot be reached now', { cause: error });
-    }
-  }
-
-  async function callApi(path: string, init: PinnedInit): Promise<Response> {
-    const response = await call(`${config.apiUrl}${path}`, {
-      ...init,
-      headers: {
-        accept: 'application/vnd.github+json',
-        'user-agent': USER_AGENT,
-        'x-github-api-version': API_VERSION,
-        ...(init.headers as Record<string, string>),
-      },
-    });
-    refuseOverload(response);
-    return response;
-  }
-
   const readApi = (path: string, accessToken: string) =>
-    callApi(path, { headers: { authorization: `Bearer ${accessToken}` } });
+    api.callApi(path, { headers: { authorization: `Bearer ${accessToken}` } });
 
   async function revoke(what: 'token' | 'grant', accessToken: string): Promise<void> {
     const basic = Buffer.from(`${id}:${secret}`).toString('base64');
-    const response = await callApi(`/applications/${encodeURIComponent(id)}/${what}`, {
+    const response = await api.callApi(`/applications/${encodeURIComponent(id)}/${what}`, {
       method: 'DELETE',
       headers: { authorization: `Basic ${basic}`, 'content-type': 'application/json' },
       body: JSON.stringify({ access_token: accessToken }),
@@ -149,7 +130,8 @@ export function createGitHub(
   }
 
   return {
-    authorizeUrl({ state, codeChallenge, redirectUri }) {
+    authorizeUrl({ state, codeChallenge, redirectUri, wantsPrivateRepositories }) {
+      const scope = wantsPrivateRepositories ? `${OAUTH_APP_SCOPE} repo` : OAUTH_APP_SCOPE;
       const url = new URL(`${config.url}/login/oauth/authorize`);
       url.search = new URLSearchParams({
         response_type: 'code',
@@ -159,7 +141,7 @@ export function createGitHub(
         code_challenge: codeChallenge,
         code_challenge_method: 'S256',
         // A GitHub App's permissions are its own settings.
-        ...(config.clientType === 'oauth' && { scope: OAUTH_APP_SCOPE }),
+        ...(config.clientType === 'oauth' && { scope }),
       }).toString();
       return url.href;
     },
@@ -235,6 +217,7 @@ export function createGitHub(
 
     revokeToken: (accessToken) => revoke('token', accessToken),
     revokeGrant: (accessToken) => revoke('grant', accessToken),
+    ...createGitHubRepositories(api),
   };
 }
 
@@ -259,6 +242,8 @@ function tokensOf(answer: TokenEndpointResponse): GitHubTokens {
     expiresInSeconds: answer.expires_in ?? null,
     refreshToken: answer.refresh_token ?? null,
     refreshExpiresInSeconds: Number.isFinite(refreshSeconds) ? refreshSeconds : null,
+    // GitHub separates them by commas, which the standard does not know.
+    showsPrivate: answer.scope?.split(/[ ,]/).includes('repo') ?? false,
   };
 }
 
@@ -275,37 +260,6 @@ function refusedOrAway(error: unknown): 'REFUSED' {
   const reason = isTold && /^[a-z_]{1,64}$/.test(error.error) ? error.error : 'an unusable answer';
   throw new UnavailableError('GitHub does not serve this server now', {
     cause: new Error(`GitHub’s token endpoint said: ${reason}`),
-  });
-}
-
-/** Rate limits come as 403 or 429, and are about us rather than about the token. */
-function refuseOverload(response: Response): void {
-  const { status, headers } = response;
-  if (status >= 500) throw unexpected(response);
-  const isLimit =
-    status === 429 ||
-    (status === 403 &&
-      (headers.has('retry-after') || headers.get('x-ratelimit-remaining') === '0'));
-  if (!isLimit) return;
-  const seconds = Number(headers.get('retry-after'));
-  throw new UnavailableError('GitHub limits this server now', {
-    retryAfterSeconds: Number.isInteger(seconds) && seconds > 0 ? seconds : 60,
-  });
-}
-
-async function parseBody<Shape extends z.ZodType>(
-  response: Response,
-  shape: Shape,
-): Promise<z.infer<Shape>> {
-  if (response.status !== 200) throw unexpected(response);
-  const parsed = shape.safeParse(await response.json().catch(() => null));
-  if (!parsed.success) throw unexpected(response);
-  return parsed.data;
-}
-
-function unexpected(response: Response): UnavailableError {
-  return new UnavailableError('GitHub does not answer as expected', {
-    cause: new Error(`GitHub answered ${response.status} in another form than it documents`),
   });
 }
 

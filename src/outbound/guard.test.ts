@@ -206,13 +206,23 @@ describe('what may not be called is not connected to', () => {
     await expectNobodyBefore(port, connections);
   });
 
-  test.each([301, 302, 303, 307, 308, 300, 304])('where a %i leads', async (status) => {
+  test.each([301, 302, 303, 307, 308, 300])('where a %i leads', async (status) => {
     const inside = await recordEverywhere();
     const { port } = await serve((_request, response) => {
       response.writeHead(status, { location: `http://127.0.0.1:${inside.port}/` }).end('x');
     });
     const redirected = await errorOf(callConfigured(`http://127.0.0.1:${port}/`));
     expect(redirected).toBeInstanceOf(UnavailableError);
+    await expectNobodyBefore(inside.port, inside.connections);
+  });
+
+  test('where a 304 would lead, which is an answer and leads nowhere', async () => {
+    const inside = await recordEverywhere();
+    const { port } = await serve((_request, response) => {
+      response.writeHead(304, { location: `http://127.0.0.1:${inside.port}/` }).end();
+    });
+    const answer = await callConfigured(`http://127.0.0.1:${port}/`);
+    expect(answer.status).toBe(304);
     await expectNobodyBefore(inside.port, inside.connections);
   });
 

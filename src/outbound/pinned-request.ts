@@ -124,7 +124,8 @@ async function wholeOf(
   bytesMax: number,
 ): Promise<Response> {
   const status = response.statusCode ?? 0;
-  if (status >= 300 && status < 400) {
+  // 304 leads nowhere: it says that what the caller has is still so.
+  if (status >= 300 && status < 400 && status !== 304) {
     throw new UnfitMessageError(`It answers ${status}, a redirect`);
   }
   const coding = response.headers['content-encoding']?.toLowerCase() ?? 'identity';

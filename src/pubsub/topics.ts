@@ -1,6 +1,12 @@
 import type { Topic } from './topic.ts';
 import { userDeleted } from './topics/users.ts';
+import { webhookPermissions } from './topics/webhook-permissions.ts';
 import { webhookReceived, webhookStored } from './topics/webhooks.ts';
 
 /** Every topic of Naru: what a bus makes ready at start. `docs/topics.md` describes each one. */
-export const topics: readonly Topic<unknown>[] = [webhookReceived, webhookStored, userDeleted];
+export const topics: readonly Topic<unknown>[] = [
+  webhookReceived,
+  webhookStored,
+  webhookPermissions,
+  userDeleted,
+];

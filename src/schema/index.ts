@@ -23,11 +23,21 @@ import './users/personal-access-token.ts';
 import './users/github-account.ts';
 import './users/audit-entry.ts';
 import './webhooks/source.ts';
+import './webhooks/source-changes.ts';
+import './webhooks/source-grant.ts';
+import './webhooks/repository.ts';
 import './webhooks/message.ts';
+import './webhooks/envelope.ts';
+import './webhooks/github-payload.ts';
 import './webhooks/inbox.ts';
+import './webhooks/inbox-repository.ts';
+import './webhooks/start.ts';
 import './webhooks/pull.ts';
 import './webhooks/settlement.ts';
 import './webhooks/replay.ts';
+import './webhooks/dead-letter.ts';
+import './webhooks/watch.ts';
+import './webhooks/saved-filter-changes.ts';
 
 export function createSchema(): GraphQLSchema {
   const schema = builder.toSchema({

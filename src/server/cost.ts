@@ -71,13 +71,22 @@ export function createEstimate(
       weights.set(branch, weight);
       return weight;
     });
-    // Of what was weighed now, so that nothing of this request is kept with the operation.
-    const weightOf: WeightOf = (branch) => weights.get(branch) ?? PLAIN;
-    const measured = (data: unknown) => measure(branches, data, weightOf);
-    const cost = { most, measure: hasPages ? measured : () => most };
+    const cost = hasPages ? costOfPages(most, branches, weights) : plainCost(most);
     if (!dependsOnVariables) known = cost;
     return cost;
   };
+}
+
+// Made apart from where the context is: a function keeps all that stands around it, and these are kept
+// with the operation.
+function plainCost(most: number): Cost {
+  return { most, measure: () => most };
+}
+
+function costOfPages(most: number, branches: Branches, weights: ReadonlyMap<Branch, Weight>): Cost {
+  // Of what was weighed now.
+  const weightOf: WeightOf = (branch) => weights.get(branch) ?? PLAIN;
+  return { most, measure: (data) => measure(branches, data, weightOf) };
 }
 
 function coerce(

@@ -1,17 +1,18 @@
-// What may run, how often, and at what cost: asked once an operation, before anything of it runs, in one
-// round trip to Redis whatever the number of rules.
-import { GraphQLError, type GraphQLSchema } from 'graphql';
+// What may run, how often, and at what cost: asked once an operation, before anything of it runs. Cost is granted
+// from what this node holds where it can be; all else is asked in one round trip to Redis, whatever the number of rules.
+import { GraphQLError, type GraphQLObjectType, type GraphQLSchema } from 'graphql';
 import { LRUCache } from 'lru-cache';
 import type { Config } from '#config.ts';
 import type { Context } from '#context.ts';
 import { RateLimitedError } from '#lib/errors.ts';
 import { networkOf } from '#lib/network.ts';
 import type { Metrics } from '#metrics.ts';
-import type { GivenUnits, Quotas, ReturnedUnits, WantedUnits } from '#redis/quota.ts';
-import { type FieldRateLimit, rateLimitsOf } from '#schema/policy.ts';
+import type { GivenUnits, Quota, Quotas, ReturnedUnits } from '#redis/quota.ts';
+import { createShares, type Shares } from '#redis/quota-shares.ts';
+import { rateLimitsOf } from '#schema/policy.ts';
 import {
   afterReturn,
-  type Budget,
+  type BudgetState,
   type CountedRule,
   describeCost,
   describeRule,
@@ -34,22 +35,40 @@ export interface Admission {
 
 export interface Policies {
   /**
-   * Takes what the operation needs of every limit that it falls under. Throws `RateLimitedError` where
-   * the budget of cost has too little left: nothing runs then. A root field over its own limit is noted, and
-   * refuses by itself; its siblings run.
+   * Takes what the operation needs of every limit that it falls under. Throws `RateLimitedError`, at once or
+   * later, where the budget of cost has too little left: nothing runs then. A root field over its own limit is
+   * noted, and refuses by itself; its siblings run.
    */
-  admit(request: PolicyRequest): Promise<Admission>;
+  admit(request: PolicyRequest): Admission | Promise<Admission>;
   /** Throws `RateLimitedError` for who has just used up the budget by what was refused: asked before anything is read. */
   requireBudget(context: Context): void;
   /** Takes a fixed amount for what is refused before it runs, since reading it was work. */
   chargeRefused(context: Context): Promise<void>;
 }
 
+/** What an asker may spend. */
+interface CostBudget {
+  readonly quota: Quota;
+  readonly shares: Shares;
+}
+
+/** A limit of a root field. */
+interface FieldRule {
+  readonly by: 'VIEWER' | 'NETWORK';
+  readonly name: string;
+  readonly quota: Quota;
+}
+
+type RulesOfFields = Readonly<
+  Record<PolicyRequest['kind'], ReadonlyMap<string, readonly FieldRule[]>>
+>;
+
 const WINDOW_SECONDS = 60;
 const COST = 'cost';
 const REFUSED_COST = 10;
 const SPENT_MAX = 10_000;
 const NOTHING: Admission = { settle() {} };
+const NONE: ReadonlyMap<string, RateLimitedError> = new Map();
 
 export function createPolicies(
   schema: GraphQLSchema,
@@ -59,32 +78,94 @@ export function createPolicies(
     config: { costPerMinute },
   }: { readonly quotas: Quotas; readonly metrics: Metrics; readonly config: Config },
 ): Policies {
-  const limits = limitsOfRootFields(schema);
-
-  const rulesOf = ({ context, kind, rootFields }: PolicyRequest) =>
-    rootFields.flatMap(({ responseName, fieldName }) =>
-      (limits.get(`${kind}.${fieldName}`) ?? []).map((limit) => ({
-        responseName,
-        fieldName,
-        budget: {
-          name: `${fieldName}:${limit.by}:${limit.windowSeconds}`,
-          key: limit.by === 'VIEWER' ? askerOf(context) : networkOfContext(context),
-          quota: { limit: limit.limit, windowSeconds: limit.windowSeconds },
-        },
-      })),
-    );
-
-  const budgetOf = (context: Context): Budget | null => {
-    const limit = context.viewer === null ? costPerMinute.guest : costPerMinute.viewer;
-    const quota = { limit, windowSeconds: WINDOW_SECONDS };
-    return limit === 0 ? null : { name: COST, key: askerOf(context), quota };
+  const rulesOfFields = readRules(schema);
+  const costBudgets = {
+    viewer: createCostBudget(quotas, costPerMinute.viewer),
+    guest: createCostBudget(quotas, costPerMinute.guest),
   };
-
+  const costBudgetOf = ({ viewer }: Context) =>
+    viewer === null ? costBudgets.guest : costBudgets.viewer;
   /** Until when, by this process' clock, by asker. */
   const spent = new LRUCache<string, number>({ max: SPENT_MAX });
 
+  const admitLimited = async (
+    request: PolicyRequest,
+    costBudget: CostBudget | null,
+    rules: ReturnType<typeof rulesOf>,
+  ): Promise<Admission> => {
+    const { notes } = request.context.origin;
+    // Asked together, they go together.
+    const [given, ofCost] = await Promise.all([
+      quotas.take(rules.map(({ budget }) => ({ ...budget, units: 1, isDivisible: false }))),
+      costBudget?.shares.take(askerOf(request.context), request.cost) ?? null,
+    ]);
+    const ofRules = rules.flatMap((rule, index) => {
+      const own = given[index];
+      return own === undefined ? [] : [{ ...rule, given: own }];
+    });
+    let admission = NOTHING;
+    if (costBudget === null || ofCost === null) {
+      noteHeaders(notes, ofRules);
+    } else {
+      try {
+        admission = charge(request, costBudget, ofCost, ofRules);
+      } catch (error) {
+        quotas.giveBack(ofRules.flatMap(returnOf));
+        throw error;
+      }
+    }
+    const refusals = refusalsOf(ofRules, metrics);
+    notes.refusals = refusals;
+    // Where one of a field's limits refuses, it does not run, and uses nothing of its others.
+    const unused = ofRules.filter(({ responseName }) => refusals.has(responseName));
+    quotas.giveBack(unused.flatMap(returnOf));
+    const waits = [...refusals.values()].map(({ retryAfterSeconds }) => retryAfterSeconds);
+    if (waits.length > 0) notes.headers['retry-after'] = String(Math.max(...waits));
+    notes.extensions['rateLimit'] = ofRules.map(describeRule);
+    return admission;
+  };
+
+  const charge = (
+    { context, cost }: PolicyRequest,
+    { quota, shares }: CostBudget,
+    given: GivenUnits,
+    ofRules: readonly BudgetState[],
+  ): Admission => {
+    const { notes } = context.origin;
+    const budget = { name: COST, quota };
+    if (given.given < cost) {
+      const { remaining, retryAfterSeconds } = given;
+      noteHeaders(notes, [...ofRules, { budget, given }]);
+      metrics.rateLimited.inc({ limit: COST });
+      notes.headers['retry-after'] = String(retryAfterSeconds);
+      notes.extensions['cost'] = describeCost(quota, given, cost, 0);
+      throw new RateLimitedError(
+        `This operation costs ${cost}, and ${remaining} of ${quota.limit} a minute are left`,
+        retryAfterSeconds,
+      );
+    }
+    return {
+      settle(actual) {
+        const charged = Math.min(actual, cost);
+        const left = afterReturn(given, quota, cost - charged);
+        if (charged < cost) shares.giveBack(askerOf(context), cost - charged, given.isLocal);
+        noteHeaders(notes, [...ofRules, { budget, given: left }]);
+        notes.extensions['cost'] = describeCost(quota, left, cost, charged);
+      },
+    };
+  };
+
+  const rulesOf = ({ context, kind, rootFields }: PolicyRequest) =>
+    rootFields.flatMap(({ responseName, fieldName }) =>
+      (rulesOfFields[kind].get(fieldName) ?? []).map(({ by, name, quota }) => {
+        const key = by === 'VIEWER' ? askerOf(context) : networkOfContext(context);
+        return { responseName, fieldName, budget: { name, key, quota } };
+      }),
+    );
+
   return {
     requireBudget(context) {
+      if (spent.size === 0) return;
       const waitMs = (spent.get(askerOf(context)) ?? 0) - performance.now();
       if (waitMs <= 0) return;
       metrics.rateLimited.inc({ limit: COST });
@@ -95,85 +176,55 @@ export function createPolicies(
     },
 
     async chargeRefused(context) {
-      const budget = budgetOf(context);
-      if (budget === null) return;
-      const [given] = await quotas.take([{ ...budget, units: REFUSED_COST, isDivisible: true }]);
+      const costBudget = costBudgetOf(context);
+      if (costBudget === null) return;
+      const key = askerOf(context);
+      const wanted = { name: COST, key, quota: costBudget.quota, units: REFUSED_COST };
+      const [given] = await quotas.take([{ ...wanted, isDivisible: true }]);
       if (given === undefined || given.given === REFUSED_COST) return;
-      spent.set(budget.key, performance.now() + given.retryAfterSeconds * 1_000);
+      spent.set(key, performance.now() + given.retryAfterSeconds * 1_000);
     },
 
-    async admit(request) {
-      const { context, cost } = request;
-      const { notes } = context.origin;
-      const rules = limits.size === 0 ? [] : rulesOf(request);
-      const budget = budgetOf(context);
-      notes.refusals = NONE;
-      if (budget === null && rules.length === 0) return NOTHING;
-      if (budget !== null && cost > budget.quota.limit) throw neverAffordable(cost, budget);
-
-      const wanted: WantedUnits[] = rules.map((rule) => one(rule.budget, 1));
-      if (budget !== null) wanted.push(one(budget, cost));
-      const given = await quotas.take(wanted);
-      const ofRules = rules.map((rule, index) => ({ ...rule, given: given[index] }));
-      const ofCost = budget === null ? undefined : given.at(-1);
-      if (budget !== null && ofCost !== undefined && ofCost.given < cost) {
-        noteHeaders(notes.headers, wanted, given);
-        quotas.giveBack(ofRules.flatMap(({ budget: taken, given: back }) => returnOf(taken, back)));
-        metrics.rateLimited.inc({ limit: COST });
-        notes.headers['retry-after'] = String(ofCost.retryAfterSeconds);
-        notes.extensions['cost'] = describeCost(budget, ofCost, cost, 0);
-        throw new RateLimitedError(
-          `This operation costs ${cost}, and ${ofCost.remaining} of ${budget.quota.limit} a minute are left`,
-          ofCost.retryAfterSeconds,
-        );
-      }
-      if (ofRules.length > 0) {
-        const refusals = refusalsOf(ofRules, metrics);
-        notes.refusals = refusals;
-        // Where one of a field's limits refuses, it does not run, and uses nothing of its others.
-        quotas.giveBack(
-          ofRules.flatMap(({ responseName, given: back, budget: taken }) =>
-            refusals.has(responseName) ? returnOf(taken, back) : [],
-          ),
-        );
-        const waits = [...refusals.values()].map(({ retryAfterSeconds }) => retryAfterSeconds);
-        if (waits.length > 0) notes.headers['retry-after'] = String(Math.max(...waits));
-        notes.extensions['rateLimit'] = ofRules.map(describeRule);
-      }
-      if (budget === null || ofCost === undefined) {
-        noteHeaders(notes.headers, wanted, given);
-        return NOTHING;
-      }
-      return {
-        settle(actual) {
-          const charged = Math.min(actual, cost);
-          const { isLocal } = ofCost;
-          const left = afterReturn(ofCost, budget.quota, cost - charged);
-          if (charged < cost) quotas.giveBack([{ ...budget, units: cost - charged, isLocal }]);
-          noteHeaders(notes.headers, wanted, [...given.slice(0, -1), left]);
-          notes.extensions['cost'] = describeCost(budget, left, cost, charged);
-        },
-      };
+    admit(request) {
+      const { context, cost, kind } = request;
+      const costBudget = costBudgetOf(context);
+      context.origin.notes.refusals = NONE;
+      if (costBudget !== null && cost > costBudget.quota.limit)
+        throw neverAffordable(cost, costBudget.quota);
+      const rules = rulesOfFields[kind].size === 0 ? [] : rulesOf(request);
+      if (rules.length > 0) return admitLimited(request, costBudget, rules);
+      if (costBudget === null) return NOTHING;
+      const given = costBudget.shares.take(askerOf(context), cost);
+      return given instanceof Promise
+        ? given.then((answer) => charge(request, costBudget, answer, []))
+        : charge(request, costBudget, given, []);
     },
   };
 }
 
-const NONE: ReadonlyMap<string, RateLimitedError> = new Map();
+function createCostBudget(quotas: Quotas, limit: number): CostBudget | null {
+  if (limit === 0) return null;
+  const quota = { limit, windowSeconds: WINDOW_SECONDS };
+  return { quota, shares: createShares(quotas, { name: COST, quota }) };
+}
 
-function limitsOfRootFields(schema: GraphQLSchema): ReadonlyMap<string, readonly FieldRateLimit[]> {
-  const roots = [
-    ['query', schema.getQueryType()],
-    ['mutation', schema.getMutationType()],
-    ['subscription', schema.getSubscriptionType()],
-  ] as const;
-  return new Map(
-    roots.flatMap(([kind, type]) =>
+function readRules(schema: GraphQLSchema): RulesOfFields {
+  const rulesOf = (type: GraphQLObjectType | null | undefined) =>
+    new Map(
       Object.values(type?.getFields() ?? {}).flatMap((field) => {
-        const limits = rateLimitsOf(field);
-        return limits.length === 0 ? [] : [[`${kind}.${field.name}`, limits] as const];
+        const rules = rateLimitsOf(field).map(({ by, limit, windowSeconds }) => ({
+          by,
+          name: `${field.name}:${by}:${windowSeconds}`,
+          quota: { limit, windowSeconds },
+        }));
+        return rules.length === 0 ? [] : [[field.name, rules] as const];
       }),
-    ),
-  );
+    );
+  return {
+    query: rulesOf(schema.getQueryType()),
+    mutation: rulesOf(schema.getMutationType()),
+    subscription: rulesOf(schema.getSubscriptionType()),
+  };
 }
 
 function refusalsOf(
@@ -182,7 +233,7 @@ function refusalsOf(
 ): ReadonlyMap<string, RateLimitedError> {
   const refusals = new Map<string, RateLimitedError>();
   for (const { responseName, fieldName, given } of rules) {
-    if (given === undefined || given.given > 0) continue;
+    if (given.given > 0) continue;
     metrics.rateLimited.inc({ limit: fieldName });
     const seconds = given.retryAfterSeconds;
     refusals.set(
@@ -194,9 +245,8 @@ function refusalsOf(
 }
 
 /** All that was given of one budget, to where it came from. */
-function returnOf(budget: Budget, given: GivenUnits | undefined): ReturnedUnits[] {
-  if (given === undefined || given.given === 0) return [];
-  return [{ ...budget, units: given.given, isLocal: given.isLocal }];
+function returnOf({ budget, given: { given, isLocal } }: CountedRule): ReturnedUnits[] {
+  return given === 0 ? [] : [{ ...budget, units: given, isLocal }];
 }
 
 /**
@@ -213,12 +263,8 @@ function networkOfContext({ origin }: Context): string {
   return networkOf(origin.client.ipAddress);
 }
 
-function one(budget: Budget, units: number): WantedUnits {
-  return { ...budget, units, isDivisible: false };
-}
-
 /** Waiting would not help. */
-function neverAffordable(cost: number, { quota: { limit } }: Budget): GraphQLError {
+function neverAffordable(cost: number, { limit }: Quota): GraphQLError {
   return new GraphQLError(
     `This operation costs ${cost}, and all that may be used in a minute is ${limit}: ask for fewer or smaller pages`,
     { extensions: { code: 'LIMIT_EXCEEDED', limit: COST, maximum: limit } },

@@ -104,13 +104,14 @@ export function createResponseCache(options: ResponseCacheOptions): ResponseCach
 
   const slotOf = (asked: AskedOperation): CacheSlot => {
     let opened: { key: string; scope: CacheScope; expiresAt: number } | null = null;
-    let answer: KeptAnswer | null = null;
     const answerOf = ({ expiresAt, ...entry }: Entry): KeptAnswer => ({
       ...entry,
       secondsLeft: Math.max(0, Math.floor((expiresAt - now()) / 1_000)),
     });
-    return {
-      find(rootFields) {
+    // A field, and not a getter: V8 keeps a literal's getters, and what they see, until a full collection.
+    const slot = {
+      answer: null as KeptAnswer | null,
+      find(rootFields: readonly RootField[]) {
         const rule = ruleOf(rules, rootFields);
         const isRefused = (asked.context.origin.notes.refusals?.size ?? 0) > 0;
         const key = rule === null || isRefused ? null : keyOf(asked, rule);
@@ -120,21 +121,19 @@ export function createResponseCache(options: ResponseCacheOptions): ResponseCach
         opened = { key, scope: rule.scope, expiresAt: askedAt + rule.maxAgeMs };
         const entry = entries.get(key);
         if (entry === undefined || entry.expiresAt <= askedAt) return false;
-        answer = answerOf(entry);
+        slot.answer = answerOf(entry);
         return true;
       },
-      keep({ data, errors }) {
+      keep({ data, errors }: ExecutionResult) {
         if (opened === null || errors?.length || data == null) return;
         const { key, scope, expiresAt } = opened;
         const text = JSON.stringify({ data });
         const entry: Entry = { text, digest: hash('sha256', text, 'base64url'), scope, expiresAt };
         entries.set(key, entry);
-        answer = answerOf(entry);
-      },
-      get answer() {
-        return answer;
+        slot.answer = answerOf(entry);
       },
     };
+    return slot;
   };
 
   return {

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { GITHUB_BODIES } from '../support/github-bodies.ts';
 import { openSocket, post, until } from '../support/graphql-client.ts';
 import { postGitHubWebhook, startNaru, type TestNaru } from '../support/naru.ts';
 import { startTestPostgres } from '../support/servers.ts';
@@ -11,7 +12,7 @@ beforeEach(async () => {
   lines = [];
   naru = await startNaru({ logTo: (line) => lines.push(line) });
   token = await naru.tokenFor('alice');
-  await postGitHubWebhook(naru.url, { action: 'opened' });
+  await postGitHubWebhook(naru.url, GITHUB_BODIES.push);
   await until(async () => {
     const { result } = await post(
       naru.url,

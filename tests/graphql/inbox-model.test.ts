@@ -19,7 +19,7 @@ beforeAll(async () => {
 });
 afterAll(() => naru.close());
 
-const BYTES = 100;
+const BYTES = 200;
 const ATTEMPTS_MAX = 5;
 
 /** Places that messages arrive at: a source, and a repository or none. */
@@ -63,16 +63,21 @@ const step = fc.oneof(
     }),
   },
   {
-    weight: 2,
+    weight: 3,
     arbitrary: fc.record({
-      kind: fc.constantFrom('ackIds' as const, 'replayIds' as const),
+      kind: fc.constantFrom(
+        'ackIds' as const,
+        'replayIds' as const,
+        'retryIds' as const,
+        'discardIds' as const,
+      ),
       picks: fc.array(fc.nat(20), { minLength: 1, maxLength: 4 }),
     }),
   },
   {
     weight: 1,
     arbitrary: fc.record({
-      kind: fc.constant('replay' as const),
+      kind: fc.constantFrom('replay' as const, 'retry' as const),
       filter: fc.constantFrom<Filter>('all', 'push', 'b'),
     }),
   },
@@ -83,7 +88,17 @@ const step = fc.oneof(
       seconds: fc.constantFrom(600, 1_500),
     }),
   },
-  { weight: 1, arbitrary: fc.record({ kind: fc.constant('grant' as const) }) },
+  {
+    weight: 1,
+    arbitrary: fc.record({ kind: fc.constantFrom('grant' as const, 'watch' as const) }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant('start' as const),
+      from: fc.constantFrom('HISTORY' as const, 'NOW' as const),
+    }),
+  },
   {
     weight: 1,
     arbitrary: fc.record({
@@ -97,8 +112,9 @@ type Step = typeof step extends fc.Arbitrary<infer Value> ? Value : never;
 interface Message {
   readonly id: string;
   readonly source: 'a' | 'b';
+  readonly repository: number | null;
   readonly event: string;
-  raw: 'PENDING' | 'LEASED' | 'ACKNOWLEDGED' | 'DEAD';
+  raw: 'PENDING' | 'LEASED' | 'ACKNOWLEDGED' | 'DEAD' | 'DISCARDED';
   attempt: number;
   due: number;
   receipt: string | null;
@@ -115,6 +131,8 @@ interface World {
   readonly receipts: { readonly receipt: string; readonly message: Message }[];
   now: number;
   isGranted: boolean;
+  /** Of the first lane's repository. */
+  isWatched: boolean;
 }
 
 function stateOf({ now }: World, { raw, due, attempt }: Message): Message['raw'] {
@@ -125,13 +143,16 @@ function stateOf({ now }: World, { raw, due, attempt }: Message): Message['raw']
 const isVisible = (world: World, message: Message) =>
   !message.isGone && (message.source === 'a' || world.isGranted);
 
+const isInInbox = (world: World, message: Message) =>
+  isVisible(world, message) && (message.repository !== 1 || world.isWatched);
+
 const matches = (message: Message, filter: Filter) =>
   filter === 'all' || (filter === 'push' ? message.event === 'push' : message.source === 'b');
 
 const filterOf = ({ username }: World, filter: Filter) =>
   ({ all: {}, push: { eventNames: ['push'] }, b: { sources: [`b-${username}`] } })[filter];
 
-const settleAs = (message: Message, state: 'ACKNOWLEDGED' | 'DEAD') => {
+const settleAs = (message: Message, state: 'ACKNOWLEDGED' | 'DEAD' | 'DISCARDED') => {
   message.raw = state;
   message.wasSettled = true;
 };
@@ -148,13 +169,21 @@ async function take(world: World, one: Step): Promise<void> {
       return settle(world, one);
     case 'ackIds':
     case 'replayIds':
+    case 'retryIds':
+    case 'discardIds':
       return settleById(world, one);
     case 'replay':
+    case 'retry':
       return replay(
         world,
+        one.kind,
         { filter: filterOf(world, one.filter) },
         world.messages.filter((message) => matches(message, one.filter)),
       );
+    case 'start':
+      return start(world, one.from);
+    case 'watch':
+      return toggleWatch(world);
     case 'time':
       world.now += one.seconds;
       return passTime(naru, one.seconds);
@@ -173,7 +202,9 @@ async function store(
   world: World,
   arriving: readonly { readonly lane: number; readonly event: string }[],
 ): Promise<void> {
-  const places = arriving.map(({ lane, event }) => ({ ...(LANES[lane] ?? LANES[0]), event }));
+  const places: { source: 'a' | 'b'; repository?: number; event: string }[] = arriving.map(
+    ({ lane, event }) => ({ ...(LANES[lane] ?? LANES[0]), event }),
+  );
   const ids = await storeWebhooks(
     naru,
     places.map(({ source, ...rest }) => ({
@@ -182,10 +213,11 @@ async function store(
       bytes: BYTES,
     })),
   );
-  for (const [index, { source, event }] of places.entries()) {
+  for (const [index, { source, event, repository = null }] of places.entries()) {
     world.messages.push({
       id: encodeGlobalId('WebhookMessage', ids[index] ?? ''),
       source,
+      repository,
       event,
       raw: 'PENDING',
       attempt: 0,
@@ -202,12 +234,10 @@ async function pull(
   given: { readonly limit: number; readonly leaseSeconds: number; readonly filter: Filter },
 ): Promise<void> {
   const { limit, leaseSeconds, filter } = given;
-  for (const message of world.messages) {
-    if (stateOf(world, message) === 'DEAD') settleAs(message, 'DEAD');
-  }
+  bury(world);
   const pullable = world.messages.filter(
     (message) =>
-      isVisible(world, message) &&
+      isInInbox(world, message) &&
       matches(message, filter) &&
       stateOf(world, message) === 'PENDING' &&
       message.due <= world.now,
@@ -224,6 +254,33 @@ async function pull(
     Object.assign(message, { raw: 'LEASED', attempt: message.attempt + 1, due, receipt });
     world.receipts.push({ receipt, message });
   }
+}
+
+function bury(world: World): void {
+  for (const message of world.messages) {
+    if (stateOf(world, message) === 'DEAD') settleAs(message, 'DEAD');
+  }
+}
+
+async function start(world: World, from: 'HISTORY' | 'NOW'): Promise<void> {
+  await world.inbox.start(from);
+  bury(world);
+  for (const message of world.messages.filter((one) => isInInbox(world, one))) {
+    const isOpen = message.raw === 'PENDING' || message.raw === 'LEASED';
+    if (from === 'NOW' && isOpen) settleAs(message, 'ACKNOWLEDGED');
+    if (from === 'HISTORY' && message.raw === 'ACKNOWLEDGED') {
+      Object.assign(message, { raw: 'PENDING', attempt: 0, due: 0, receipt: null });
+    }
+  }
+}
+
+async function toggleWatch(world: World): Promise<void> {
+  const repository = await naru.app.prisma.webhookRepository.findFirstOrThrow({
+    where: { sourceId: world.sources.a, providerId: '1' },
+  });
+  const id = encodeGlobalId('WebhookRepository', repository.id);
+  await (world.isWatched ? world.inbox.unwatch(id) : world.inbox.watch(id));
+  world.isWatched = !world.isWatched;
 }
 
 async function settle(
@@ -293,18 +350,23 @@ function reasonFor(
   if (!isVisible(world, message)) return 'NOT_FOUND';
   const state = stateOf(world, message);
   if (state === 'ACKNOWLEDGED') return 'ALREADY_ACKNOWLEDGED';
-  if (state === 'DEAD') return 'DEAD';
+  if (state === 'DEAD' || state === 'DISCARDED') return state;
   return message.raw === 'LEASED' && message.receipt === receipt ? 'EXPIRED' : 'STALE';
 }
 
 async function settleById(
   world: World,
-  given: { readonly kind: 'ackIds' | 'replayIds'; readonly picks: readonly number[] },
+  given: {
+    readonly kind: 'ackIds' | 'replayIds' | 'retryIds' | 'discardIds';
+    readonly picks: readonly number[];
+  },
 ): Promise<void> {
   const picked = [...new Set(given.picks.flatMap((pick) => world.messages.at(-1 - pick) ?? []))];
   if (picked.length === 0) return;
   const messageIds = picked.map(({ id }) => id);
-  if (given.kind === 'replayIds') return replay(world, { messageIds }, picked);
+  if (given.kind === 'replayIds') return replay(world, 'replay', { messageIds }, picked);
+  if (given.kind === 'retryIds') return replay(world, 'retry', { messageIds }, picked);
+  if (given.kind === 'discardIds') return discard(world, picked);
   const visible = picked.filter((message) => isVisible(world, message));
   const result = await world.inbox.ack({ messageIds });
   expect(result.acknowledged.toSorted()).toEqual(visible.map(({ id }) => id).toSorted());
@@ -314,39 +376,90 @@ async function settleById(
   for (const message of visible) settleAs(message, 'ACKNOWLEDGED');
 }
 
+async function discard(world: World, picked: readonly Message[]): Promise<void> {
+  const isDead = (message: Message) =>
+    isVisible(world, message) && stateOf(world, message) === 'DEAD';
+  const dead = picked.filter(isDead);
+  const result = await world.inbox.discard(picked.map(({ id }) => id));
+  expect(result.discarded.toSorted()).toEqual(dead.map(({ id }) => id).toSorted());
+  expect(result.refused.map(({ messageId, reason }) => [messageId, reason])).toEqual(
+    picked
+      .filter((message) => !isDead(message))
+      .map((message) => {
+        if (!isVisible(world, message)) return [message.id, 'NOT_FOUND'];
+        return [message.id, message.raw === 'DISCARDED' ? 'DISCARDED' : 'NOT_DEAD'];
+      }),
+  );
+  for (const message of dead) settleAs(message, 'DISCARDED');
+}
+
 async function replay(
   world: World,
+  kind: 'replay' | 'retry',
   input: Readonly<Record<string, unknown>>,
   asked: readonly Message[],
 ): Promise<void> {
+  const from = kind === 'retry' ? ['DEAD'] : ['ACKNOWLEDGED', 'DEAD', 'DISCARDED'];
   const settled = asked.filter(
-    (message) =>
-      isVisible(world, message) && ['ACKNOWLEDGED', 'DEAD'].includes(stateOf(world, message)),
+    (message) => isInInbox(world, message) && from.includes(stateOf(world, message)),
   );
-  expect((await world.inbox.replay(input)).count).toBe(settled.length);
+  expect((await world.inbox[kind](input)).count).toBe(settled.length);
   for (const message of settled) {
     Object.assign(message, { raw: 'PENDING', attempt: 0, due: 0, receipt: null, wasSettled: true });
   }
 }
 
-/** What an outsider sees, and that no floor has passed what was never settled. */
-async function check(world: World): Promise<void> {
-  const visible = world.messages.filter((message) => isVisible(world, message));
-  const states = visible.map((message) => [message, stateOf(world, message)] as const);
+/** What the model would count. */
+function countsOf(world: World, messages: readonly Message[]) {
+  const states = messages.map((message) => [message, stateOf(world, message)] as const);
   const count = (wanted: string) => states.filter(([, state]) => state === wanted).length;
-  expect(await world.inbox.counts()).toMatchObject({
+  return {
     pending: count('PENDING'),
     leased: count('LEASED'),
     acknowledged: count('ACKNOWLEDGED'),
     dead: count('DEAD'),
-    redelivered: states.filter(([{ attempt }, state]) => attempt > 1 && state !== 'ACKNOWLEDGED')
-      .length,
-  });
+    discarded: count('DISCARDED'),
+    redelivered: states.filter(
+      ([{ attempt }, state]) => attempt > 1 && state !== 'ACKNOWLEDGED' && state !== 'DISCARDED',
+    ).length,
+  };
+}
+
+/** What an outsider sees, and that no floor has passed what was never settled. */
+async function check(world: World): Promise<void> {
+  const visible = world.messages.filter((message) => isVisible(world, message));
+  const inInbox = visible.filter((message) => isInInbox(world, message));
+  for (const filter of ['all', 'push', 'b'] as const) {
+    const counted = inInbox.filter((message) => matches(message, filter));
+    const counts = await world.inbox.counts(filterOf(world, filter));
+    expect(counts).toMatchObject(countsOf(world, counted));
+    const hasPending = counted.some((message) => stateOf(world, message) === 'PENDING');
+    expect(counts.oldestPendingAt !== null).toBe(hasPending);
+  }
+  const repositories = await world.inbox.repositories();
+  for (const number of [1, 2]) {
+    const known = world.messages.some(({ repository }) => repository === number);
+    const found = repositories.get(`test/${number}`);
+    expect(found !== undefined).toBe(known);
+    if (found === undefined) continue;
+    const messages = visible.filter(({ repository }) => repository === number);
+    expect(found).toMatchObject({
+      permission: 'ALLOWED',
+      permissionsCheckedAt: null,
+      isWatched: number === 2 || world.isWatched,
+      ...countsOf(world, messages),
+    });
+    const hasPending = messages.some((message) => stateOf(world, message) === 'PENDING');
+    expect(found.oldestPendingAt !== null).toBe(hasPending);
+  }
   const seen = await world.inbox.states();
   expect([...seen.keys()]).toEqual(visible.slice(-100).map(({ id }) => id));
-  for (const [message, state] of states.slice(-100)) {
+  for (const message of visible.slice(-100)) {
     const standing = seen.get(message.id);
-    expect([message.id, standing?.inboxState]).toEqual([message.id, state]);
+    const state = stateOf(world, message);
+    const shown = isInInbox(world, message) ? state : null;
+    expect([message.id, standing?.inboxState]).toEqual([message.id, shown]);
+    if (shown === null) continue;
     if (state !== 'ACKNOWLEDGED') expect(standing?.attempts).toBe(message.attempt);
   }
   const passed = await naru.app.database.query<{ id: string }>(
@@ -359,7 +472,7 @@ async function check(world: World): Promise<void> {
   for (const { id } of passed) expect(settled).toContain(encodeGlobalId('WebhookMessage', id));
 }
 
-test('pulls, settlements, time, replays, grants and retention leave the inbox as the model has it', async () => {
+test('pulls, settlements, dead letters, time, replays, starts, watches, grants and retention leave the inbox as the model has it', async () => {
   await fc.assert(
     fc.asyncProperty(fc.array(step, { minLength: 10, maxLength: 40 }), async (steps) => {
       const { userId, username, token } = await addUser(naru);
@@ -375,6 +488,7 @@ test('pulls, settlements, time, replays, grants and retention leave the inbox as
         receipts: [],
         now: 0,
         isGranted: true,
+        isWatched: true,
       };
       // Tokens live by the same clock that the steps move on: each run starts from now.
       await naru.app.database.query('DELETE FROM clock_offset');

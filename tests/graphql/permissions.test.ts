@@ -43,6 +43,7 @@ const NO_REFRESH = `naru_rt_${'A'.repeat(43)}`;
 const NO_TOKEN = `naru_ott_${'A'.repeat(43)}`;
 const ADMINS = 'users:read users:write ADMIN';
 const INBOX = 'webhooks:pull webhooks:read';
+const SOURCES = 'webhooks:manage OPERATOR ADMIN';
 
 let naru: TestNaru;
 let people = 0;
@@ -58,7 +59,7 @@ beforeAll(async () => {
     subject: { type: 'SigningKey', id: null },
   });
   auditId = (await naru.app.prisma.auditEntry.findFirstOrThrow()).id;
-  const { id: sourceId } = await naru.app.prisma.webhookSource.findUniqueOrThrow({
+  const { id: sourceId } = await naru.app.prisma.webhookSource.findFirstOrThrow({
     where: { path: 'github' },
   });
   messageId = (await storeWebhooks(naru, [{ sourceId, repository: 1 }]))[0] ?? '';
@@ -229,6 +230,57 @@ async function receiptOf(target: Target, me: Person, other: Person): Promise<str
   return deliveries[0]?.receipt ?? '';
 }
 
+/** Of a source that is there, of one that was deleted, and of none. */
+async function sourceIdOf(target: Target): Promise<string> {
+  const id = newId();
+  const deletedAt = target === 'other' ? new Date() : null;
+  if (target !== 'none') {
+    await naru.app.prisma.webhookSource.create({
+      data: { id, path: `made-${id}`, provider: 'HMAC', deletedAt },
+    });
+  }
+  return encodeGlobalId('WebhookSource', id);
+}
+
+const sourceRule = (done: string, ofDeleted: string, input: object = {}): Rule => ({
+  gate: SOURCES,
+  input: async (target) => ({ sourceId: await sourceIdOf(target), ...input }),
+  outcome: byTarget(done, ofDeleted, 'NOT_FOUND'),
+});
+
+/** The message of the target, which it has let die. */
+async function deadIdOf(target: Target, me: Person, other: Person): Promise<string> {
+  if (target === 'none') return encodeGlobalId('WebhookMessage', newId());
+  const owner = target === 'own' ? me : other;
+  await receiptOf(target, me, other);
+  await naru.app.database.query(
+    `UPDATE webhook_delivery SET state = 'DEAD' WHERE user_id = $1 AND message_id = $2`,
+    [owner.userId, messageId],
+  );
+  return encodeGlobalId('WebhookMessage', messageId);
+}
+
+/** A repository that only the target may read. */
+async function repositoryIdOf(target: Target, me: Person, other: Person): Promise<string> {
+  if (target === 'none') return encodeGlobalId('WebhookRepository', newId());
+  await grantTo(target === 'own' ? me : other);
+  const { repositoryId } = await naru.app.prisma.webhookMessage.findUniqueOrThrow({
+    where: { id: messageId },
+  });
+  return encodeGlobalId('WebhookRepository', repositoryId ?? '');
+}
+
+async function savedFilterIdOf(target: Target, me: Person, other: Person): Promise<string> {
+  const id = newId();
+  if (target !== 'none') {
+    const { userId } = target === 'own' ? me : other;
+    await naru.app.prisma.webhookSavedFilter.create({
+      data: { id, userId, name: id, filter: {} },
+    });
+  }
+  return encodeGlobalId('WebhookSavedFilter', id);
+}
+
 const receiptRule = (done: string): Rule => ({
   gate: INBOX,
   input: async (target, me, other) => ({ receipts: [await receiptOf(target, me, other)] }),
@@ -392,6 +444,78 @@ const MUTATIONS: Readonly<Record<string, Rule>> = {
     describe: ({ count }) => `${count} replayed`,
     outcome: byTarget('1 replayed', '0 replayed', '0 replayed'),
   },
+  retryWebhookDeadLetters: {
+    gate: INBOX,
+    input: async (target, me, other) => ({ messageIds: [await deadIdOf(target, me, other)] }),
+    selection: 'count',
+    describe: ({ count }) => `${count} retried`,
+    outcome: byTarget('1 retried', '0 retried', '0 retried'),
+  },
+  discardWebhookDeadLetters: {
+    gate: INBOX,
+    input: async (target, me, other) => ({
+      messageIds: [await deadIdOf(target, me, other)],
+      reason: 'given up',
+    }),
+    selection: 'discarded refused { reason }',
+    describe: ({ discarded, refused }) => `${discarded.length} done, ${refused.length} refused`,
+    outcome: byTarget('1 done, 0 refused', '0 done, 1 refused', '0 done, 1 refused'),
+  },
+  startWebhookInbox: {
+    gate: INBOX,
+    input: () => ({ from: 'NOW' }),
+    outcome: 'WebhookInboxStarted',
+  },
+  watchRepository: {
+    gate: INBOX,
+    input: async (target, me, other) => ({
+      repositoryId: await repositoryIdOf(target, me, other),
+    }),
+    outcome: byTarget('RepositoryWatched', 'NOT_FOUND', 'NOT_FOUND'),
+  },
+  unwatchRepository: {
+    gate: INBOX,
+    input: async (target, me, other) => ({
+      repositoryId: await repositoryIdOf(target, me, other),
+    }),
+    outcome: byTarget('RepositoryUnwatched', 'NOT_FOUND', 'NOT_FOUND'),
+  },
+  createWebhookFilter: {
+    gate: INBOX,
+    input: () => ({ name: 'New', filter: { eventNames: ['push'] } }),
+    outcome: 'WebhookFilterCreated',
+  },
+  updateWebhookFilter: {
+    gate: INBOX,
+    input: async (target, me, other) => ({
+      id: await savedFilterIdOf(target, me, other),
+      name: 'Renamed',
+    }),
+    outcome: byTarget('WebhookFilterUpdated', 'NOT_FOUND', 'NOT_FOUND'),
+  },
+  deleteWebhookFilter: {
+    gate: INBOX,
+    input: async (target, me, other) => ({ id: await savedFilterIdOf(target, me, other) }),
+    outcome: byTarget('WebhookFilterDeleted', 'NOT_FOUND', 'NOT_FOUND'),
+  },
+  createWebhookSource: {
+    gate: SOURCES,
+    input: (target, me, other) => ({
+      path: `new-${newId()}`,
+      provider: 'HMAC',
+      grants: [{ userId: userIdOf(target, me, other) }],
+    }),
+    outcome: byTarget('WebhookSourceCreated', 'WebhookSourceCreated', 'NOT_FOUND'),
+  },
+  updateWebhookSource: sourceRule('WebhookSourceUpdated', 'CONFLICT', { toleranceSeconds: 60 }),
+  rotateWebhookSecret: sourceRule('WebhookSecretRotated', 'CONFLICT'),
+  deleteWebhookSource: sourceRule('WebhookSourceDeleted', 'WebhookSourceDeleted'),
+  grantWebhookSource: sourceRule('WebhookSourceGranted', 'WebhookSourceGranted', {
+    grantee: { role: 'AUDITOR' },
+  }),
+  revokeWebhookSourceGrant: sourceRule('WebhookSourceGrantRevoked', 'WebhookSourceGrantRevoked', {
+    grantee: { role: 'AUDITOR' },
+  }),
 };
 
 interface Reading {
@@ -416,6 +540,15 @@ const READINGS: Readonly<Record<string, Reading>> = {
     query: '{ webhookMessages(first: 1) { nodes { id } } }',
   },
   webhookInbox: { gate: 'webhooks:read', query: '{ webhookInbox { pending } }' },
+  webhookFilters: {
+    gate: 'webhooks:read',
+    query: '{ webhookFilters(first: 1) { nodes { id } } }',
+  },
+  webhookInboxChanged: {
+    gate: 'webhooks:read',
+    query: 'subscription { webhookInboxChanged { pending } }',
+  },
+  webhookSources: { gate: SOURCES, query: '{ webhookSources(first: 1) { nodes { id } } }' },
   webhookMessageReceived: {
     gate: 'webhooks:read',
     query: 'subscription { webhookMessageReceived { __typename } }',
@@ -543,13 +676,24 @@ const NODES: Readonly<Record<string, NodeRule>> = {
   WebhookSource: {
     idOf: (owner) =>
       grantedId(owner, () =>
-        naru.app.prisma.webhookSource.findUnique({ where: { path: 'github' } }),
+        naru.app.prisma.webhookSource.findFirst({ where: { path: 'github' } }),
       ),
-    readers: ['owner'],
-    scope: { owner: 'webhooks:read' },
+    readers: ['owner', 'OPERATOR', 'ADMIN'],
+    scope: { owner: 'webhooks:read', OPERATOR: 'webhooks:manage', ADMIN: 'webhooks:manage' },
   },
   WebhookRepository: {
     idOf: (owner) => grantedId(owner, () => naru.app.prisma.webhookRepository.findFirst()),
+    readers: ['owner'],
+    scope: { owner: 'webhooks:read' },
+  },
+  WebhookSavedFilter: {
+    idOf: async ({ userId }) => {
+      const id = newId();
+      await naru.app.prisma.webhookSavedFilter.create({
+        data: { id, userId, name: id, filter: {} },
+      });
+      return id;
+    },
     readers: ['owner'],
     scope: { owner: 'webhooks:read' },
   },

@@ -73,6 +73,7 @@ const SECRET_NAMES = [
   'refreshToken',
   'invitation',
   'idempotencyKey',
+  'secret',
 ];
 const secretOf = (name: string) => {
   if (name === 'refreshToken') return `naru_rt_${TOKEN_BODY}`;

@@ -1,4 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { GITHUB_BODIES } from '../support/github-bodies.ts';
 import { openEventStream, openSocket } from '../support/graphql-client.ts';
 import { startNaru, type TestNaru } from '../support/naru.ts';
 import {
@@ -137,9 +138,10 @@ describe('the stream', () => {
 
   test('carries only what its filter lets through, replayed and live alike', async () => {
     const start = await watch(alice);
-    const body = (branch: string) => JSON.stringify({ ref: `refs/heads/${branch}` });
-    const post = async (event: string, branch: string) =>
-      (await postSigned(naru.url, body(branch), { 'x-github-event': event })).json.id as string;
+    const post = async (event: 'push' | 'star', branch: string) => {
+      const body = JSON.stringify({ ...GITHUB_BODIES[event], ref: `refs/heads/${branch}` });
+      return (await postSigned(naru.url, body, { 'x-github-event': event })).json.id as string;
+    };
     const filter = { sources: ['github'], eventNames: ['push'], branches: ['main'] };
     const live = await watch(alice, { filter });
     const wanted = [];

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { GITHUB_BODIES } from '../support/github-bodies.ts';
 import { post } from '../support/graphql-client.ts';
 import { startNaru, type TestNaru } from '../support/naru.ts';
 import {
@@ -27,8 +28,9 @@ beforeAll(async () => {
   // What alice may not see lies in between and counts for nothing.
   await addSource(naru.app, 'closed', { username: 'bob' });
   for (let index = 0; index < 60; index += 1) {
-    const event = ['push', 'star', 'fork'][index % 3] ?? '';
-    const body = JSON.stringify({ ref: `refs/heads/${index % 2 ? 'main' : 'dev'}`, index });
+    const event = (['push', 'star', 'fork'] as const)[index % 3] ?? 'push';
+    const ref = `refs/heads/${index % 2 ? 'main' : 'dev'}`;
+    const body = JSON.stringify({ ...GITHUB_BODIES[event], ref, index });
     await postSigned(naru.url, body, { 'x-github-event': event });
     await postRaw(naru.url, { path: '/webhook/closed', body: `${index}` });
   }

@@ -1,6 +1,7 @@
 import { randomInt } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest';
 import { deriveKey } from '#lib/derive-key.ts';
+import { decodeGlobalId } from '#lib/global-id.ts';
 import { seal } from '#lib/seal.ts';
 import { reportRefusedGitHubToken, useGitHubToken } from '#resolvers/users/github-link.ts';
 import { openSession } from '#resolvers/users/session.ts';
@@ -236,6 +237,24 @@ test('who is known by GitHub’s number gets into the same account again', async
   await second.signIn(person.id);
   const { id } = await first.viewer();
   expect((await second.viewer()).id).toBe(id);
+});
+
+test('whoever once agreed to show private repositories goes on showing them after a plain sign-in', async () => {
+  const person = newPerson();
+  const browser = openBrowser();
+  await browser.signIn(person.id, '?repositories=private');
+  const id = decodeGlobalId((await browser.viewer()).id).id;
+  const shown = await useGitHubToken(naru.app, id);
+  await openBrowser().signIn(person.id);
+  expect(await useGitHubToken(naru.app, id)).toBe(shown);
+  // And whoever agrees later shows them from then on.
+  const other = newPerson();
+  const plain = openBrowser();
+  await plain.signIn(other.id);
+  const otherId = decodeGlobalId((await plain.viewer()).id).id;
+  const before = await useGitHubToken(naru.app, otherId);
+  await openBrowser().signIn(other.id, '?repositories=private');
+  expect(await useGitHubToken(naru.app, otherId)).not.toBe(before);
 });
 
 test('session fixation: a session id that the browser came with is not taken on', async () => {

@@ -105,7 +105,7 @@ test('429: a network over its limit is told when to come again, whatever it send
 test('a network over its limit is refused before its body is read, and refused bodies count', async () => {
   const naru = await start({ network: 1 });
   // Announced and not sent: what is refused unread may be cut off while its sender still writes.
-  const big = { path: '/webhook/github', headers: { 'content-length': String(2 ** 20 + 1) } };
+  const big = { path: '/webhook/github', headers: { 'content-length': String(25 * 2 ** 20 + 1) } };
   const first = await postRaw(naru.url, big);
   expect([first.status, first.headers['ratelimit']]).toEqual([413, '"webhook-network";r=0;t=60']);
   expect((await postRaw(naru.url, big)).status).toBe(429);

@@ -1,8 +1,10 @@
-// A small GitHub over real HTTP, as far as signing in needs it. It checks what it is sent as GitHub
-// documents it, writes down in words what was wrong, and refuses as GitHub refuses.
+// A small GitHub over real HTTP, as far as signing in needs it, with the repositories of its own file. It
+// checks what it is sent as GitHub documents it, writes down in words what was wrong, and refuses as GitHub
+// refuses.
 import { hash, randomBytes } from 'node:crypto';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { createStandInRepositories, type StandInRepositories } from './github-repositories.ts';
 
 export interface Person {
   readonly id: number;
@@ -24,6 +26,9 @@ export interface GitHubStandIn {
   readonly calls: string[];
   /** Every secret that was given out: none of them may show up in a log. */
   readonly secrets: ReadonlySet<string>;
+  readonly repositories: StandInRepositories;
+  /** Tokens of this account that see private repositories, as an exchange would give them. */
+  giveTokens(id: number): { readonly accessToken: string; readonly refreshToken: string | null };
   /** Adds an account, or changes the one with this id. */
   put(person: Person): void;
   /** What the browser of a signed-in person does at the page that Naru sent it to: where it is sent back. */
@@ -51,6 +56,11 @@ export interface StandInOptions {
 }
 
 const CLIENT = { id: 'Iv1.naru', secret: 'stand-in-client-secret' };
+/** What an OAuth App may ask for, and whether it sees private repositories then. */
+const OAUTH_SCOPES = new Map([
+  ['read:user user:email', false],
+  ['read:user user:email repo', true],
+]);
 const TOKEN_SECONDS = 28_800;
 const REFRESH_SECONDS = 15_897_600;
 
@@ -59,6 +69,7 @@ interface Code {
   readonly clientId: string;
   readonly redirectUri: string;
   readonly challenge: string | null;
+  readonly seesPrivate: boolean;
 }
 
 export async function startGitHub(options: StandInOptions): Promise<GitHubStandIn> {
@@ -68,10 +79,12 @@ export async function startGitHub(options: StandInOptions): Promise<GitHubStandI
   const people = new Map<number, Person>();
   const codes = new Map<string, Code>();
   const accessTokens = new Map<string, number>();
+  const publicOnly = new Set<string>();
   const refreshTokens = new Map<string, { id: number; accessToken: string }>();
   const secrets = new Set<string>([CLIENT.secret]);
   const faults: string[] = [];
   const calls: string[] = [];
+  const repositories = createStandInRepositories((fault) => faults.push(fault));
 
   const newSecret = (prefix: string) => {
     const secret = prefix + randomBytes(18).toString('hex');
@@ -92,8 +105,9 @@ export async function startGitHub(options: StandInOptions): Promise<GitHubStandI
       expect((query.get('state') ?? '').length >= 43, 'state has less than 256 bits');
       expect(query.get('code_challenge_method') === 'S256', 'the challenge is not S256');
       expect(/^[\w-]{43}$/.test(query.get('code_challenge') ?? ''), 'there is no challenge');
-      const scope = clientType === 'oauth' ? 'read:user user:email' : null;
-      expect(query.get('scope') === scope, `scope is ${query.get('scope')}`);
+      const scope = query.get('scope');
+      const isKnown = clientType === 'app' ? scope === null : OAUTH_SCOPES.has(scope ?? '');
+      expect(isKnown, `scope is ${scope}`);
     }
     if (!people.has(id)) return null;
     const back = new URL(callback);
@@ -106,18 +120,21 @@ export async function startGitHub(options: StandInOptions): Promise<GitHubStandI
     }
     const code = newSecret('code');
     const challenge = query.get('code_challenge');
-    codes.set(code, { id, clientId, redirectUri, challenge });
+    const seesPrivate = OAUTH_SCOPES.get(query.get('scope') ?? '') ?? clientType === 'app';
+    codes.set(code, { id, clientId, redirectUri, challenge, seesPrivate });
     back.searchParams.set('code', code);
     return back.href;
   }
 
-  function giveTokens(id: number): Record<string, unknown> {
+  function giveTokens(id: number, seesPrivate: boolean): Record<string, unknown> {
     const accessToken = newSecret(clientType === 'app' ? 'ghu_' : 'gho_');
     accessTokens.set(accessToken, id);
+    if (!seesPrivate) publicOnly.add(accessToken);
+    const scopes = seesPrivate ? 'read:user,user:email,repo' : 'read:user,user:email';
     const answer = {
       access_token: accessToken,
       token_type: 'bearer',
-      scope: clientType === 'app' ? '' : 'read:user,user:email',
+      scope: clientType === 'app' ? '' : scopes,
     };
     if (clientType === 'oauth') return answer;
     const refreshToken = newSecret('ghr_');
@@ -142,7 +159,7 @@ export async function startGitHub(options: StandInOptions): Promise<GitHubStandI
       if (known === undefined) return refuse('bad_refresh_token');
       refreshTokens.delete(given);
       accessTokens.delete(known.accessToken);
-      return giveTokens(known.id);
+      return giveTokens(known.id, true);
     }
     const given = form.get('code') ?? '';
     const code = codes.get(given);
@@ -154,7 +171,7 @@ export async function startGitHub(options: StandInOptions): Promise<GitHubStandI
       return refuse('bad_verification_code');
     }
     if (form.get('redirect_uri') !== code.redirectUri) return refuse('redirect_uri_mismatch');
-    return giveTokens(code.id);
+    return giveTokens(code.id, code.seesPrivate);
   }
 
   function forget(id: number): void {
@@ -238,7 +255,15 @@ export async function startGitHub(options: StandInOptions): Promise<GitHubStandI
       if (emails === undefined) send(response, 404, { message: 'Not Found' });
       else send(response, 200, emails);
     } else {
-      send(response, 404, { message: 'Not Found' });
+      const told = await repositories.answer({
+        path: pathname.slice(api.length),
+        query: searchParams,
+        ifNoneMatch: request.headers['if-none-match'],
+        token,
+        seesPrivate: !publicOnly.has(token),
+        personId: id,
+      });
+      send(response, told?.status ?? 404, told?.body ?? { message: 'Not Found' }, told?.headers);
     }
   }
 
@@ -264,6 +289,11 @@ export async function startGitHub(options: StandInOptions): Promise<GitHubStandI
     faults,
     calls,
     secrets,
+    repositories,
+    giveTokens(id) {
+      const { access_token, refresh_token = null } = giveTokens(id, true);
+      return { accessToken: String(access_token), refreshToken: refresh_token as string | null };
+    },
     trouble: null,
     meanwhile: null,
     hangUp: () => server.closeAllConnections(),
@@ -302,9 +332,14 @@ function makeTrouble(kind: Trouble, response: ServerResponse): void {
   }
 }
 
-function send(response: ServerResponse, status: number, body: unknown): void {
-  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8' });
-  response.end(JSON.stringify(body));
+function send(
+  response: ServerResponse,
+  status: number,
+  body: unknown,
+  headers: Readonly<Record<string, string>> = {},
+): void {
+  response.writeHead(status, { 'content-type': 'application/json; charset=utf-8', ...headers });
+  response.end(status === 304 ? undefined : JSON.stringify(body));
 }
 
 async function readBody(request: IncomingMessage): Promise<string> {

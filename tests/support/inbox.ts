@@ -6,6 +6,7 @@ import type { WebhookReceived } from '#pubsub/topics/webhooks.ts';
 import { issueToken } from '#resolvers/users/personal-access-token.ts';
 import { projectWebhooks } from '#resolvers/webhooks/project.ts';
 import { pruneWebhooks } from '#resolvers/webhooks/retention.ts';
+import { GITHUB_BODIES } from './github-bodies.ts';
 import { post } from './graphql-client.ts';
 import type { TestNaru } from './naru.ts';
 import { dataOf } from './webhooks.ts';
@@ -28,8 +29,16 @@ export interface Counts {
   readonly leased: number;
   readonly acknowledged: number;
   readonly dead: number;
+  readonly discarded: number;
   readonly redelivered: number;
   readonly oldestPendingAt: string | null;
+}
+
+export interface RepositoryCounts extends Counts {
+  readonly repositoryId: string;
+  readonly permission: string;
+  readonly permissionsCheckedAt: string | null;
+  readonly isWatched: boolean;
 }
 
 type Input = Readonly<Record<string, unknown>>;
@@ -47,6 +56,16 @@ export interface InboxClient {
     leaseSeconds?: number,
   ): Promise<{ deliveries: Delivery[]; refused: Refused[] }>;
   replay(input: Input): Promise<{ count: number; hasMore: boolean }>;
+  retry(input: Input): Promise<{ count: number; hasMore: boolean }>;
+  discard(
+    messageIds: readonly string[],
+    reason?: string,
+  ): Promise<{ discarded: string[]; refused: Refused[] }>;
+  start(from: 'HISTORY' | 'NOW'): Promise<{ from: string; inbox: Counts }>;
+  watch(repositoryId: string): Promise<{ permission: string }>;
+  unwatch(repositoryId: string): Promise<unknown>;
+  /** Of one page, by name. */
+  repositories(filter?: Input): Promise<Map<string, RepositoryCounts>>;
   counts(filter?: Input): Promise<Counts>;
   states(): Promise<Map<string, { inboxState: string | null; attempts: number }>>;
 }
@@ -80,6 +99,25 @@ export const EXTEND = mutation(
 );
 export const REPLAY = mutation('ReplayWebhookMessages', 'WebhookMessagesReplayed', 'count hasMore');
 
+export const RETRY = mutation(
+  'RetryWebhookDeadLetters',
+  'WebhookDeadLettersRetried',
+  'count hasMore',
+);
+export const DISCARD = mutation(
+  'DiscardWebhookDeadLetters',
+  'WebhookDeadLettersDiscarded',
+  `discarded ${REFUSED}`,
+);
+const COUNTS = 'pending leased acknowledged dead discarded redelivered oldestPendingAt';
+export const START = mutation(
+  'StartWebhookInbox',
+  'WebhookInboxStarted',
+  `from inbox { ${COUNTS} }`,
+);
+const WATCH = mutation('WatchRepository', 'RepositoryWatched', 'permission repository { id }');
+const UNWATCH = mutation('UnwatchRepository', 'RepositoryUnwatched', 'repository { id }');
+
 export function createInboxClient(url: string, token: string): InboxClient {
   const run = async (query: string, variables: Input) =>
     dataOf((await post(url, { query, variables }, token)).result);
@@ -94,11 +132,32 @@ export function createInboxClient(url: string, token: string): InboxClient {
     nack: (receipts, input = {}) => mutate(NACK, { receipts, ...input }),
     extend: (receipts, leaseSeconds = 30) => mutate(EXTEND, { receipts, leaseSeconds }),
     replay: (input) => mutate(REPLAY, input),
+    retry: (input) => mutate(RETRY, input),
+    discard: (messageIds, reason = 'given up') => mutate(DISCARD, { messageIds, reason }),
+    start: (from) => mutate(START, { from }),
+    watch: (repositoryId) => mutate(WATCH, { repositoryId }),
+    unwatch: (repositoryId) => mutate(UNWATCH, { repositoryId }),
+    async repositories(filter) {
+      const data = await run(
+        `query($filter: WebhookMessageFilter) { webhookInbox(filter: $filter) {
+           repositories(first: 100) { nodes {
+             repositoryId repository { id fullName } permission permissionsCheckedAt isWatched
+             ${COUNTS} } } } }`,
+        { filter },
+      );
+      const rows = data.webhookInbox.repositories.nodes;
+      return new Map(
+        rows.map((row: { repository: { fullName: string } | null; repositoryId: string }) => [
+          row.repository?.fullName ?? row.repositoryId,
+          row,
+        ]),
+      );
+    },
     counts: async (filter) =>
       (
         await run(
           `query($filter: WebhookMessageFilter) { webhookInbox(filter: $filter) {
-             pending leased acknowledged dead redelivered oldestPendingAt } }`,
+             ${COUNTS} } }`,
           { filter },
         )
       ).webhookInbox,
@@ -134,7 +193,11 @@ export interface StoredWebhook {
   readonly event?: string;
   readonly bytes?: number;
   readonly receivedAt?: Date;
+  /** What the body says beside what its event needs. */
+  readonly payload?: Readonly<Record<string, unknown>>;
 }
+
+const BODIES: ReadonlyMap<string, object> = new Map(Object.entries(GITHUB_BODIES));
 
 /** Stores webhooks in this order, as the projector does; answers with the rows' ids. */
 export async function storeWebhooks(
@@ -144,9 +207,10 @@ export async function storeWebhooks(
   const entries = webhooks.map((webhook, index) => {
     const { repository, event = 'push', bytes = 100, receivedAt = new Date() } = webhook;
     const body = JSON.stringify({
-      ...(repository !== undefined && {
-        repository: { id: repository, full_name: `test/${repository}` },
-      }),
+      ...BODIES.get(event),
+      repository:
+        repository === undefined ? {} : { id: repository, full_name: `test/${repository}` },
+      ...webhook.payload,
     });
     const payload: WebhookReceived = {
       messageId: newId(),

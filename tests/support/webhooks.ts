@@ -90,10 +90,13 @@ export async function addGrant(
   sourcePath: string,
   { username, role }: { readonly username?: string; readonly role?: Role },
 ): Promise<void> {
+  const { id } = await app.prisma.webhookSource.findFirstOrThrow({
+    where: { path: sourcePath, deletedAt: null },
+  });
   await app.prisma.webhookSourceGrant.create({
     data: {
       id: newId(),
-      source: { connect: { path: sourcePath } },
+      source: { connect: { id } },
       ...(username !== undefined && { user: { connect: { username } } }),
       ...(role !== undefined && { role }),
     },

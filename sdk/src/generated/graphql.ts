@@ -12,7 +12,7 @@ export type CreatePersonalAccessTokenInput = {
   idempotencyKey?: string | null | undefined;
   /** What its owner calls it, 1–100 characters. */
   name: string;
-  /** What it may be used for, at least one, none that the token in use lacks. `viewer:read`: Read the account that the token belongs to. `viewer:write`: Change the profile of the account that the token belongs to. `tokens:write`: Create and revoke personal access tokens of the same account. `webhooks:read`: Read webhook messages of the sources granted to the account. `webhooks:pull`: Pull, acknowledge and replay webhook messages in the inbox of the account. `users:read`: Read every account; needs the role AUDITOR or ADMIN. `users:write`: Change roles, disable and enable accounts; needs the role ADMIN. `audit:read`: Read the audit log; needs the role AUDITOR or ADMIN. `schema:read`: Read the schema by introspection where that is off for everybody else. `operations:read`: Read metrics and the details of readiness; needs the role OPERATOR or ADMIN. */
+  /** What it may be used for, at least one, none that the token in use lacks. `viewer:read`: Read the account that the token belongs to. `viewer:write`: Change the profile of the account that the token belongs to. `tokens:write`: Create and revoke personal access tokens of the same account. `webhooks:read`: Read webhook messages of the sources granted to the account. `webhooks:pull`: Pull, acknowledge and replay webhook messages in the inbox of the account. `webhooks:manage`: Make, change and delete webhook sources, and say who reads them; needs the role OPERATOR or ADMIN. `users:read`: Read every account; needs the role AUDITOR or ADMIN. `users:write`: Change roles, disable and enable accounts; needs the role ADMIN. `audit:read`: Read the audit log; needs the role AUDITOR or ADMIN. `schema:read`: Read the schema by introspection where that is off for everybody else. `operations:read`: Read metrics and the details of readiness; needs the role OPERATOR or ADMIN. */
   scopes: Array<string>;
   /** True: it runs documents of the operator’s manifest and no other (`DOCUMENT_NOT_TRUSTED`). So does whatever is made by a token that does. */
   trustedDocumentsOnly?: boolean | null | undefined;
@@ -57,8 +57,10 @@ export type ErrorCode = typeof ErrorCode[keyof typeof ErrorCode];
 export const InboxState = {
   /** Done with. */
   Acknowledged: 'ACKNOWLEDGED',
-  /** Handed out too often in vain; only a replay makes it pending. */
+  /** Handed out too often in vain; only a retry makes it pending. */
   Dead: 'DEAD',
+  /** A dead letter that was given up, with a reason. */
+  Discarded: 'DISCARDED',
   /** Handed out and held. */
   Leased: 'LEASED',
   /** To be pulled: never handed out, handed back, or its lease ran out. */
@@ -106,22 +108,58 @@ export type WebhookMessageFilter = {
   eventNames?: Array<string> | null | undefined;
   /** How they stand in the viewer’s own inbox. For pages only. */
   inboxStates?: Array<InboxState> | null | undefined;
+  /** What the payload says, each of them; at most 10. */
+  payload?: Array<WebhookPayloadCondition> | null | undefined;
   /** Received then or later. */
   receivedFrom?: string | null | undefined;
   /** Received before then. */
   receivedTo?: string | null | undefined;
   /** Ids of repositories, renamed or not. At most 100; an empty list matches nothing. */
   repositoryIds?: Array<string | number> | null | undefined;
+  /** One of the viewer’s own saved filters, all of which must hold too. A stream keeps to what it was when the stream began. */
+  savedFilterId?: string | number | null | undefined;
+  /** Who caused it, e.g. `octocat`. At most 100; an empty list matches nothing. */
+  senders?: Array<string> | null | undefined;
   /** Paths of sources, e.g. `github`. At most 100; an empty list matches nothing. */
   sources?: Array<string> | null | undefined;
 };
 
+/** That the payload says this; true of messages stored since Naru can be asked for it. */
+export type WebhookPayloadCondition = {
+  /** Text of at most 1000 characters, a number, true or false; `1` is not `"1"`. */
+  equals: unknown;
+  /** Names joined by dots, e.g. `pull_request.draft` or `$.pull_request.draft`. An array is passed through: `labels.name` is the name of each label. At most 500 characters. */
+  path: string;
+};
+
 /** Who sends, and so how a webhook is signed, named and shaped. */
 export const WebhookProvider = {
+  /** Bitbucket, signed with `X-Hub-Signature`. */
+  Bitbucket: 'BITBUCKET',
+  /** Gitea and Forgejo, signed with `X-Gitea-Signature`. */
+  Gitea: 'GITEA',
   /** GitHub, signed with `X-Hub-Signature-256`; JSON or form bodies. */
   Github: 'GITHUB',
+  /** GitLab: its signature where it sends one, or the secret token in `X-Gitlab-Token`. */
+  Gitlab: 'GITLAB',
+  /** Anybody who sends the HMAC of the body in a header; the settings say which and how. */
+  Hmac: 'HMAC',
+  /** Jira, signed with `X-Hub-Signature`. */
+  Jira: 'JIRA',
   /** Anybody: nothing is signed, and nothing that a body claims is believed. */
-  None: 'NONE'
+  None: 'NONE',
+  /** Shopify, signed with `X-Shopify-Hmac-SHA256`; the secret is the app’s. */
+  Shopify: 'SHOPIFY',
+  /** Slack, signed with `X-Slack-Signature`; its URL challenge is answered. The secret is the app’s signing secret. */
+  Slack: 'SLACK',
+  /** Whoever follows Standard Webhooks 1.0, Svix among them: `v1` with a secret `whsec_…`, or `v1a` with a public key `whpk_…`. */
+  StandardWebhooks: 'STANDARD_WEBHOOKS',
+  /** Stripe, signed with `Stripe-Signature`; the secret is Stripe’s own, `whsec_…`. */
+  Stripe: 'STRIPE',
+  /** Anybody who sends the secret itself in a header, by default `X-Webhook-Token`: it vouches for the sender and not for the body. It is not stored. */
+  Token: 'TOKEN',
+  /** Twilio, which signs the URL too: `PUBLIC_URL` or the setting `publicUrl` must be the one configured there. The secret is the account’s auth token. */
+  Twilio: 'TWILIO'
 } as const;
 
 export type WebhookProvider = typeof WebhookProvider[keyof typeof WebhookProvider];
@@ -193,6 +231,7 @@ export type WebhookMessageReceivedSubscriptionVariables = Exact<{
 export type WebhookMessageReceivedSubscription = { webhookMessageReceived:
     | { __typename: 'StreamCheckpoint', cursor: string }
     | { __typename: 'WebhookMessageReceived', cursor: string, message: { id: string, path: string, byteSize: number, deliveryId: string | null, eventName: string | null, action: string | null, branch: string | null, sender: string | null, verification: VerificationOutcome, receivedAt: string, source: { id: string, path: string, provider: WebhookProvider } | null, repository: { id: string, providerId: string, fullName: string } | null } }
+    | { __typename: 'WebhookPermissionChanged', cursor: string }
    };
 
 export type WebhookMessagePartsFragment = { id: string, path: string, byteSize: number, deliveryId: string | null, eventName: string | null, action: string | null, branch: string | null, sender: string | null, verification: VerificationOutcome, receivedAt: string, source: { id: string, path: string, provider: WebhookProvider } | null, repository: { id: string, providerId: string, fullName: string } | null };

@@ -89,10 +89,35 @@ export type WebhookInboxFloor = Prisma.WebhookInboxFloorModel
  */
 export type WebhookDelivery = Prisma.WebhookDeliveryModel
 /**
+ * Model WebhookInbox
+ * Counts what changed in a user's inbox, so that whoever follows its counts knows when to count again.
+ */
+export type WebhookInbox = Prisma.WebhookInboxModel
+/**
+ * Model WebhookRepositoryWatch
+ * What a user said of a repository; no row: in the inbox as soon as it may be read.
+ */
+export type WebhookRepositoryWatch = Prisma.WebhookRepositoryWatchModel
+/**
+ * Model WebhookSavedFilter
+ * A filter with a name, which its owner uses for pages, pulls and live streams alike.
+ */
+export type WebhookSavedFilter = Prisma.WebhookSavedFilterModel
+/**
  * Model OutboxEntry
  * News stored with the fact, in the same transaction; gone once the bus has it.
  */
 export type OutboxEntry = Prisma.OutboxEntryModel
+/**
+ * Model GitHubPermissionSet
+ * What GitHub last said of which repositories a user may see, as one answer. No row: never asked.
+ */
+export type GitHubPermissionSet = Prisma.GitHubPermissionSetModel
+/**
+ * Model GitHubPermission
+ * One repository of the answer, or one that was asked for by itself because the user watches it.
+ */
+export type GitHubPermission = Prisma.GitHubPermissionModel
 /**
  * Model User
  * A deleted account keeps its row and id, and nothing personal.
@@ -148,6 +173,11 @@ export type AuditEntry = Prisma.AuditEntryModel
  * 
  */
 export type WebhookSource = Prisma.WebhookSourceModel
+/**
+ * Model WebhookSourceSecret
+ * What a source verifies with. Several count at once while one takes over from another.
+ */
+export type WebhookSourceSecret = Prisma.WebhookSourceSecretModel
 /**
  * Model WebhookSourceGrant
  * Exactly one of `userId` and `role` is set (a CHECK in the migration).

@@ -263,6 +263,17 @@ export type UuidNullableFilter<$PrismaModel = never> = {
   not?: Prisma.NestedUuidNullableFilter<$PrismaModel> | string | null
 }
 
+export type BigIntNullableFilter<$PrismaModel = never> = {
+  equals?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel> | null
+  in?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
+  notIn?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
+  lt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  lte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  gt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  gte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedBigIntNullableFilter<$PrismaModel> | bigint | number | null
+}
+
 export type UuidNullableWithAggregatesFilter<$PrismaModel = never> = {
   equals?: string | Prisma.StringFieldRefInput<$PrismaModel> | null
   in?: string[] | Prisma.ListStringFieldRefInput<$PrismaModel> | null
@@ -276,6 +287,22 @@ export type UuidNullableWithAggregatesFilter<$PrismaModel = never> = {
   _count?: Prisma.NestedIntNullableFilter<$PrismaModel>
   _min?: Prisma.NestedStringNullableFilter<$PrismaModel>
   _max?: Prisma.NestedStringNullableFilter<$PrismaModel>
+}
+
+export type BigIntNullableWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel> | null
+  in?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
+  notIn?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
+  lt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  lte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  gt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  gte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedBigIntNullableWithAggregatesFilter<$PrismaModel> | bigint | number | null
+  _count?: Prisma.NestedIntNullableFilter<$PrismaModel>
+  _avg?: Prisma.NestedFloatNullableFilter<$PrismaModel>
+  _sum?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
+  _min?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
+  _max?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
 }
 
 export type EnumDeliveryStateFilter<$PrismaModel = never> = {
@@ -339,6 +366,23 @@ export type BoolWithAggregatesFilter<$PrismaModel = never> = {
   _count?: Prisma.NestedIntFilter<$PrismaModel>
   _min?: Prisma.NestedBoolFilter<$PrismaModel>
   _max?: Prisma.NestedBoolFilter<$PrismaModel>
+}
+
+export type EnumGitHubPermissionStateFilter<$PrismaModel = never> = {
+  equals?: $Enums.GitHubPermissionState | Prisma.EnumGitHubPermissionStateFieldRefInput<$PrismaModel>
+  in?: $Enums.GitHubPermissionState[] | Prisma.ListEnumGitHubPermissionStateFieldRefInput<$PrismaModel>
+  notIn?: $Enums.GitHubPermissionState[] | Prisma.ListEnumGitHubPermissionStateFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumGitHubPermissionStateFilter<$PrismaModel> | $Enums.GitHubPermissionState
+}
+
+export type EnumGitHubPermissionStateWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.GitHubPermissionState | Prisma.EnumGitHubPermissionStateFieldRefInput<$PrismaModel>
+  in?: $Enums.GitHubPermissionState[] | Prisma.ListEnumGitHubPermissionStateFieldRefInput<$PrismaModel>
+  notIn?: $Enums.GitHubPermissionState[] | Prisma.ListEnumGitHubPermissionStateFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumGitHubPermissionStateWithAggregatesFilter<$PrismaModel> | $Enums.GitHubPermissionState
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumGitHubPermissionStateFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumGitHubPermissionStateFilter<$PrismaModel>
 }
 
 export type EnumSessionTransportFilter<$PrismaModel = never> = {
@@ -426,38 +470,29 @@ export type EnumGitHubLinkStateWithAggregatesFilter<$PrismaModel = never> = {
   _max?: Prisma.NestedEnumGitHubLinkStateFilter<$PrismaModel>
 }
 
-export type BigIntNullableFilter<$PrismaModel = never> = {
-  equals?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel> | null
-  in?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
-  notIn?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
-  lt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  lte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  gt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  gte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  not?: Prisma.NestedBigIntNullableFilter<$PrismaModel> | bigint | number | null
-}
-
-export type BigIntNullableWithAggregatesFilter<$PrismaModel = never> = {
-  equals?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel> | null
-  in?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
-  notIn?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
-  lt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  lte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  gt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  gte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  not?: Prisma.NestedBigIntNullableWithAggregatesFilter<$PrismaModel> | bigint | number | null
-  _count?: Prisma.NestedIntNullableFilter<$PrismaModel>
-  _avg?: Prisma.NestedFloatNullableFilter<$PrismaModel>
-  _sum?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
-  _min?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
-  _max?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
-}
-
 export type EnumWebhookProviderFilter<$PrismaModel = never> = {
   equals?: $Enums.WebhookProvider | Prisma.EnumWebhookProviderFieldRefInput<$PrismaModel>
   in?: $Enums.WebhookProvider[] | Prisma.ListEnumWebhookProviderFieldRefInput<$PrismaModel>
   notIn?: $Enums.WebhookProvider[] | Prisma.ListEnumWebhookProviderFieldRefInput<$PrismaModel>
   not?: Prisma.NestedEnumWebhookProviderFilter<$PrismaModel> | $Enums.WebhookProvider
+}
+
+export type EnumVerificationModeFilter<$PrismaModel = never> = {
+  equals?: $Enums.VerificationMode | Prisma.EnumVerificationModeFieldRefInput<$PrismaModel>
+  in?: $Enums.VerificationMode[] | Prisma.ListEnumVerificationModeFieldRefInput<$PrismaModel>
+  notIn?: $Enums.VerificationMode[] | Prisma.ListEnumVerificationModeFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumVerificationModeFilter<$PrismaModel> | $Enums.VerificationMode
+}
+
+export type IntNullableFilter<$PrismaModel = never> = {
+  equals?: number | Prisma.IntFieldRefInput<$PrismaModel> | null
+  in?: number[] | Prisma.ListIntFieldRefInput<$PrismaModel> | null
+  notIn?: number[] | Prisma.ListIntFieldRefInput<$PrismaModel> | null
+  lt?: number | Prisma.IntFieldRefInput<$PrismaModel>
+  lte?: number | Prisma.IntFieldRefInput<$PrismaModel>
+  gt?: number | Prisma.IntFieldRefInput<$PrismaModel>
+  gte?: number | Prisma.IntFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedIntNullableFilter<$PrismaModel> | number | null
 }
 
 export type EnumWebhookProviderWithAggregatesFilter<$PrismaModel = never> = {
@@ -468,6 +503,32 @@ export type EnumWebhookProviderWithAggregatesFilter<$PrismaModel = never> = {
   _count?: Prisma.NestedIntFilter<$PrismaModel>
   _min?: Prisma.NestedEnumWebhookProviderFilter<$PrismaModel>
   _max?: Prisma.NestedEnumWebhookProviderFilter<$PrismaModel>
+}
+
+export type EnumVerificationModeWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.VerificationMode | Prisma.EnumVerificationModeFieldRefInput<$PrismaModel>
+  in?: $Enums.VerificationMode[] | Prisma.ListEnumVerificationModeFieldRefInput<$PrismaModel>
+  notIn?: $Enums.VerificationMode[] | Prisma.ListEnumVerificationModeFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumVerificationModeWithAggregatesFilter<$PrismaModel> | $Enums.VerificationMode
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumVerificationModeFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumVerificationModeFilter<$PrismaModel>
+}
+
+export type IntNullableWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: number | Prisma.IntFieldRefInput<$PrismaModel> | null
+  in?: number[] | Prisma.ListIntFieldRefInput<$PrismaModel> | null
+  notIn?: number[] | Prisma.ListIntFieldRefInput<$PrismaModel> | null
+  lt?: number | Prisma.IntFieldRefInput<$PrismaModel>
+  lte?: number | Prisma.IntFieldRefInput<$PrismaModel>
+  gt?: number | Prisma.IntFieldRefInput<$PrismaModel>
+  gte?: number | Prisma.IntFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedIntNullableWithAggregatesFilter<$PrismaModel> | number | null
+  _count?: Prisma.NestedIntNullableFilter<$PrismaModel>
+  _avg?: Prisma.NestedFloatNullableFilter<$PrismaModel>
+  _sum?: Prisma.NestedIntNullableFilter<$PrismaModel>
+  _min?: Prisma.NestedIntNullableFilter<$PrismaModel>
+  _max?: Prisma.NestedIntNullableFilter<$PrismaModel>
 }
 
 export type EnumRoleNullableFilter<$PrismaModel = never> = {
@@ -738,6 +799,17 @@ export type NestedUuidNullableFilter<$PrismaModel = never> = {
   not?: Prisma.NestedUuidNullableFilter<$PrismaModel> | string | null
 }
 
+export type NestedBigIntNullableFilter<$PrismaModel = never> = {
+  equals?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel> | null
+  in?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
+  notIn?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
+  lt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  lte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  gt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  gte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedBigIntNullableFilter<$PrismaModel> | bigint | number | null
+}
+
 export type NestedUuidNullableWithAggregatesFilter<$PrismaModel = never> = {
   equals?: string | Prisma.StringFieldRefInput<$PrismaModel> | null
   in?: string[] | Prisma.ListStringFieldRefInput<$PrismaModel> | null
@@ -764,6 +836,33 @@ export type NestedStringNullableFilter<$PrismaModel = never> = {
   startsWith?: string | Prisma.StringFieldRefInput<$PrismaModel>
   endsWith?: string | Prisma.StringFieldRefInput<$PrismaModel>
   not?: Prisma.NestedStringNullableFilter<$PrismaModel> | string | null
+}
+
+export type NestedBigIntNullableWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel> | null
+  in?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
+  notIn?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
+  lt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  lte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  gt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  gte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedBigIntNullableWithAggregatesFilter<$PrismaModel> | bigint | number | null
+  _count?: Prisma.NestedIntNullableFilter<$PrismaModel>
+  _avg?: Prisma.NestedFloatNullableFilter<$PrismaModel>
+  _sum?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
+  _min?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
+  _max?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
+}
+
+export type NestedFloatNullableFilter<$PrismaModel = never> = {
+  equals?: number | Prisma.FloatFieldRefInput<$PrismaModel> | null
+  in?: number[] | Prisma.ListFloatFieldRefInput<$PrismaModel> | null
+  notIn?: number[] | Prisma.ListFloatFieldRefInput<$PrismaModel> | null
+  lt?: number | Prisma.FloatFieldRefInput<$PrismaModel>
+  lte?: number | Prisma.FloatFieldRefInput<$PrismaModel>
+  gt?: number | Prisma.FloatFieldRefInput<$PrismaModel>
+  gte?: number | Prisma.FloatFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedFloatNullableFilter<$PrismaModel> | number | null
 }
 
 export type NestedEnumDeliveryStateFilter<$PrismaModel = never> = {
@@ -811,6 +910,23 @@ export type NestedBoolWithAggregatesFilter<$PrismaModel = never> = {
   _count?: Prisma.NestedIntFilter<$PrismaModel>
   _min?: Prisma.NestedBoolFilter<$PrismaModel>
   _max?: Prisma.NestedBoolFilter<$PrismaModel>
+}
+
+export type NestedEnumGitHubPermissionStateFilter<$PrismaModel = never> = {
+  equals?: $Enums.GitHubPermissionState | Prisma.EnumGitHubPermissionStateFieldRefInput<$PrismaModel>
+  in?: $Enums.GitHubPermissionState[] | Prisma.ListEnumGitHubPermissionStateFieldRefInput<$PrismaModel>
+  notIn?: $Enums.GitHubPermissionState[] | Prisma.ListEnumGitHubPermissionStateFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumGitHubPermissionStateFilter<$PrismaModel> | $Enums.GitHubPermissionState
+}
+
+export type NestedEnumGitHubPermissionStateWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.GitHubPermissionState | Prisma.EnumGitHubPermissionStateFieldRefInput<$PrismaModel>
+  in?: $Enums.GitHubPermissionState[] | Prisma.ListEnumGitHubPermissionStateFieldRefInput<$PrismaModel>
+  notIn?: $Enums.GitHubPermissionState[] | Prisma.ListEnumGitHubPermissionStateFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumGitHubPermissionStateWithAggregatesFilter<$PrismaModel> | $Enums.GitHubPermissionState
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumGitHubPermissionStateFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumGitHubPermissionStateFilter<$PrismaModel>
 }
 
 export type NestedEnumSessionTransportFilter<$PrismaModel = never> = {
@@ -898,49 +1014,18 @@ export type NestedEnumGitHubLinkStateWithAggregatesFilter<$PrismaModel = never> 
   _max?: Prisma.NestedEnumGitHubLinkStateFilter<$PrismaModel>
 }
 
-export type NestedBigIntNullableFilter<$PrismaModel = never> = {
-  equals?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel> | null
-  in?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
-  notIn?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
-  lt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  lte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  gt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  gte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  not?: Prisma.NestedBigIntNullableFilter<$PrismaModel> | bigint | number | null
-}
-
-export type NestedBigIntNullableWithAggregatesFilter<$PrismaModel = never> = {
-  equals?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel> | null
-  in?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
-  notIn?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
-  lt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  lte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  gt?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  gte?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel>
-  not?: Prisma.NestedBigIntNullableWithAggregatesFilter<$PrismaModel> | bigint | number | null
-  _count?: Prisma.NestedIntNullableFilter<$PrismaModel>
-  _avg?: Prisma.NestedFloatNullableFilter<$PrismaModel>
-  _sum?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
-  _min?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
-  _max?: Prisma.NestedBigIntNullableFilter<$PrismaModel>
-}
-
-export type NestedFloatNullableFilter<$PrismaModel = never> = {
-  equals?: number | Prisma.FloatFieldRefInput<$PrismaModel> | null
-  in?: number[] | Prisma.ListFloatFieldRefInput<$PrismaModel> | null
-  notIn?: number[] | Prisma.ListFloatFieldRefInput<$PrismaModel> | null
-  lt?: number | Prisma.FloatFieldRefInput<$PrismaModel>
-  lte?: number | Prisma.FloatFieldRefInput<$PrismaModel>
-  gt?: number | Prisma.FloatFieldRefInput<$PrismaModel>
-  gte?: number | Prisma.FloatFieldRefInput<$PrismaModel>
-  not?: Prisma.NestedFloatNullableFilter<$PrismaModel> | number | null
-}
-
 export type NestedEnumWebhookProviderFilter<$PrismaModel = never> = {
   equals?: $Enums.WebhookProvider | Prisma.EnumWebhookProviderFieldRefInput<$PrismaModel>
   in?: $Enums.WebhookProvider[] | Prisma.ListEnumWebhookProviderFieldRefInput<$PrismaModel>
   notIn?: $Enums.WebhookProvider[] | Prisma.ListEnumWebhookProviderFieldRefInput<$PrismaModel>
   not?: Prisma.NestedEnumWebhookProviderFilter<$PrismaModel> | $Enums.WebhookProvider
+}
+
+export type NestedEnumVerificationModeFilter<$PrismaModel = never> = {
+  equals?: $Enums.VerificationMode | Prisma.EnumVerificationModeFieldRefInput<$PrismaModel>
+  in?: $Enums.VerificationMode[] | Prisma.ListEnumVerificationModeFieldRefInput<$PrismaModel>
+  notIn?: $Enums.VerificationMode[] | Prisma.ListEnumVerificationModeFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumVerificationModeFilter<$PrismaModel> | $Enums.VerificationMode
 }
 
 export type NestedEnumWebhookProviderWithAggregatesFilter<$PrismaModel = never> = {
@@ -951,6 +1036,32 @@ export type NestedEnumWebhookProviderWithAggregatesFilter<$PrismaModel = never> 
   _count?: Prisma.NestedIntFilter<$PrismaModel>
   _min?: Prisma.NestedEnumWebhookProviderFilter<$PrismaModel>
   _max?: Prisma.NestedEnumWebhookProviderFilter<$PrismaModel>
+}
+
+export type NestedEnumVerificationModeWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.VerificationMode | Prisma.EnumVerificationModeFieldRefInput<$PrismaModel>
+  in?: $Enums.VerificationMode[] | Prisma.ListEnumVerificationModeFieldRefInput<$PrismaModel>
+  notIn?: $Enums.VerificationMode[] | Prisma.ListEnumVerificationModeFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumVerificationModeWithAggregatesFilter<$PrismaModel> | $Enums.VerificationMode
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumVerificationModeFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumVerificationModeFilter<$PrismaModel>
+}
+
+export type NestedIntNullableWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: number | Prisma.IntFieldRefInput<$PrismaModel> | null
+  in?: number[] | Prisma.ListIntFieldRefInput<$PrismaModel> | null
+  notIn?: number[] | Prisma.ListIntFieldRefInput<$PrismaModel> | null
+  lt?: number | Prisma.IntFieldRefInput<$PrismaModel>
+  lte?: number | Prisma.IntFieldRefInput<$PrismaModel>
+  gt?: number | Prisma.IntFieldRefInput<$PrismaModel>
+  gte?: number | Prisma.IntFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedIntNullableWithAggregatesFilter<$PrismaModel> | number | null
+  _count?: Prisma.NestedIntNullableFilter<$PrismaModel>
+  _avg?: Prisma.NestedFloatNullableFilter<$PrismaModel>
+  _sum?: Prisma.NestedIntNullableFilter<$PrismaModel>
+  _min?: Prisma.NestedIntNullableFilter<$PrismaModel>
+  _max?: Prisma.NestedIntNullableFilter<$PrismaModel>
 }
 
 export type NestedEnumRoleNullableFilter<$PrismaModel = never> = {

@@ -13,10 +13,20 @@ export const DeliveryState = {
   WAITING: 'WAITING',
   LEASED: 'LEASED',
   ACKNOWLEDGED: 'ACKNOWLEDGED',
-  DEAD: 'DEAD'
+  DEAD: 'DEAD',
+  DISCARDED: 'DISCARDED'
 } as const
 
 export type DeliveryState = (typeof DeliveryState)[keyof typeof DeliveryState]
+
+
+export const GitHubPermissionState = {
+  ALLOWED: 'ALLOWED',
+  DENIED: 'DENIED',
+  UNKNOWN: 'UNKNOWN'
+} as const
+
+export type GitHubPermissionState = (typeof GitHubPermissionState)[keyof typeof GitHubPermissionState]
 
 
 export const Role = {
@@ -70,10 +80,29 @@ export type GitHubLinkState = (typeof GitHubLinkState)[keyof typeof GitHubLinkSt
 
 export const WebhookProvider = {
   GITHUB: 'GITHUB',
-  NONE: 'NONE'
+  NONE: 'NONE',
+  GITLAB: 'GITLAB',
+  BITBUCKET: 'BITBUCKET',
+  GITEA: 'GITEA',
+  JIRA: 'JIRA',
+  STRIPE: 'STRIPE',
+  SLACK: 'SLACK',
+  SHOPIFY: 'SHOPIFY',
+  TWILIO: 'TWILIO',
+  STANDARD_WEBHOOKS: 'STANDARD_WEBHOOKS',
+  HMAC: 'HMAC',
+  TOKEN: 'TOKEN'
 } as const
 
 export type WebhookProvider = (typeof WebhookProvider)[keyof typeof WebhookProvider]
+
+
+export const VerificationMode = {
+  ENFORCE: 'ENFORCE',
+  MONITOR: 'MONITOR'
+} as const
+
+export type VerificationMode = (typeof VerificationMode)[keyof typeof VerificationMode]
 
 
 export const VerificationOutcome = {

@@ -3,6 +3,29 @@ import { defineTopic } from '#pubsub/topic.ts';
 
 const DAY_MS = 86_400_000;
 
+/** Who sends. Whoever publishes has the type of it, so that no provider is missing here. */
+const PROVIDERS = [
+  'GITHUB',
+  'NONE',
+  'GITLAB',
+  'BITBUCKET',
+  'GITEA',
+  'JIRA',
+  'STRIPE',
+  'SLACK',
+  'SHOPIFY',
+  'TWILIO',
+  'STANDARD_WEBHOOKS',
+  'HMAC',
+  'TOKEN',
+] as const;
+
+const headerNames = z.object({
+  header: z.string(),
+  deliveryIdHeader: z.string(),
+  eventNameHeader: z.string(),
+});
+
 const header = z.object({ name: z.string(), value: z.string() });
 
 /**
@@ -14,8 +37,12 @@ export const webhookReceived = defineTopic({
   payload: z.object({
     messageId: z.uuid(),
     sourceId: z.uuid().nullable(),
-    provider: z.enum(['GITHUB', 'NONE']),
+    provider: z.enum(PROVIDERS),
+    /** The source's settings when it came, as far as its fields are read by them; empty where there are none. */
+    settings: headerNames.partial().optional(),
     verification: z.enum(['VERIFIED', 'UNSIGNED', 'UNVERIFIED']),
+    /** Why it is UNVERIFIED; absent for all others and where no source vouches. */
+    verificationFailure: z.string().optional(),
     path: z.string(),
     method: z.string(),
     headers: z.array(header),

@@ -27,6 +27,13 @@ export const AUDIT_ACTIONS = {
   GITHUB_LINK_BROKEN: 'GitHub no longer takes the token of a linked account.',
   SIGNING_KEY_ROTATED: 'Access tokens are signed with a new key from now on.',
   INVITATION_CREATED: 'Somebody was invited.',
+  WEBHOOK_SOURCE_CREATED: 'A webhook source was made.',
+  WEBHOOK_SOURCE_UPDATED: 'How a webhook source verifies, or what it takes, was changed.',
+  WEBHOOK_SOURCE_DELETED: 'A webhook source was deleted; what it took stays.',
+  WEBHOOK_SECRET_ROTATED: 'A webhook source has a new secret, and an end is set to the others.',
+  WEBHOOK_SOURCE_GRANTED: 'An account or a role may read what a webhook source takes.',
+  WEBHOOK_SOURCE_GRANT_REVOKED:
+    'An account or a role may read a webhook source by grant no longer.',
 } as const;
 
 export type AuditAction = keyof typeof AUDIT_ACTIONS;
@@ -62,7 +69,8 @@ export interface AuditSubject {
     | 'PersonalAccessToken'
     | 'GitHubAccount'
     | 'SigningKey'
-    | 'Invitation';
+    | 'Invitation'
+    | 'WebhookSource';
   /** Null where it has no UUID: name a signing key in the details. */
   readonly id: string | null;
 }

@@ -37,6 +37,7 @@ export async function startGitHub(
   input: {
     readonly returnTo: string;
     readonly isLink: boolean;
+    readonly wantsPrivateRepositories: boolean;
     readonly viewer: Viewer | null;
     readonly client: Client;
   },
@@ -79,7 +80,13 @@ export async function startGitHub(
   );
   const codeChallenge = hash('sha256', verifier, 'base64url');
   const redirectUri = redirectUriOf(app);
-  const location = github.authorizeUrl({ state, codeChallenge, redirectUri });
+  const { wantsPrivateRepositories } = input;
+  const location = github.authorizeUrl({
+    state,
+    codeChallenge,
+    redirectUri,
+    wantsPrivateRepositories,
+  });
   return { location, browserSecret };
 }
 

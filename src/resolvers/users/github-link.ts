@@ -111,23 +111,39 @@ export async function storeLink(
   input: { readonly userId: string; readonly person: GitHubUser; readonly tokens: GitHubTokens },
 ): Promise<string> {
   const { userId, person, tokens } = input;
-  const [known] = await sql.query<{ id: string }>(
-    'SELECT id FROM github_account WHERE user_id = $1',
+  const [known] = await sql.query<{ id: string; state: string; shows_private: boolean }>(
+    'SELECT id, state::text, shows_private FROM github_account WHERE user_id = $1',
     [userId],
   );
+  // Signing in asks for less than the owner may have agreed to once: the token that shows more stays.
+  if (known?.state === 'LINKED' && known.shows_private && !tokens.showsPrivate) {
+    await sql.query('UPDATE github_account SET login = $2, updated_at = naru_now() WHERE id = $1', [
+      known.id,
+      person.login,
+    ]);
+    return known.id;
+  }
   // What is sealed is bound to the row's id, so that is decided first.
   const id = known?.id ?? newId();
   await sql.query(
     `INSERT INTO github_account (id, access_token_sealed, refresh_token_sealed,
-       access_token_expires_at, refresh_token_expires_at, user_id, github_id, login)
+       access_token_expires_at, refresh_token_expires_at, user_id, github_id, login, shows_private)
      VALUES ($1, $2, $3, naru_now() + $4 * interval '1 second',
-       naru_now() + $5 * interval '1 second', $6, $7, $8)
+       naru_now() + $5 * interval '1 second', $6, $7, $8, $9)
      ON CONFLICT (id) DO UPDATE SET access_token_sealed = excluded.access_token_sealed,
        refresh_token_sealed = excluded.refresh_token_sealed,
        access_token_expires_at = excluded.access_token_expires_at,
        refresh_token_expires_at = excluded.refresh_token_expires_at,
-       login = excluded.login, state = 'LINKED', updated_at = naru_now()`,
-    [id, ...sealTokens(app, id, tokens), userId, String(person.githubId), person.login],
+       login = excluded.login, state = 'LINKED', shows_private = excluded.shows_private,
+       updated_at = naru_now()`,
+    [
+      id,
+      ...sealTokens(app, id, tokens),
+      userId,
+      String(person.githubId),
+      person.login,
+      tokens.showsPrivate,
+    ],
     'store-github-link',
   );
   return id;

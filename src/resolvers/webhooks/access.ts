@@ -1,68 +1,189 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { isOperator, type Viewer } from '#auth/viewer.ts';
 import { type Context, perContext } from '#context.ts';
 import type { Sql } from '#database/client.ts';
-import type { Prisma } from '#generated/prisma/client.ts';
 import type { VerificationOutcome } from '#generated/prisma/enums.ts';
 import { createBatcher } from '#lib/batch.ts';
+import { UnavailableError } from '#lib/errors.ts';
+import { DECIDE, FIND_DUE, READABLE_SOURCES } from './access-sql.ts';
 
-// The rule, once in words: a message of a source is read by those to whom, or to one of whose roles,
-// the source is granted; an unverified one by operators and by nobody else. Either way with a token
-// that has `webhooks:read`, on every path: also as a `node`, which asks for no scope of its own.
+// The rule, once in words: a message is read by those to whom, or to one of whose roles, its source is
+// granted, and by those whom GitHub lets see its repository; an unverified one by operators and by nobody
+// else. Always with a token that has `webhooks:read`, on every path: also as a `node`, which asks for no
+// scope of its own. Pages, pulls and counts decide in the statement that reads: `access-sql.ts`.
 
-/** The rule as a condition, so that the statement that reads also decides. */
-export function readableMessages(viewer: Viewer | null): Prisma.WebhookMessageWhereInput {
-  const granted: Prisma.WebhookMessageWhereInput = {
-    verification: { not: 'UNVERIFIED' },
-    source: readableSources(viewer),
-  };
-  return readsUnverified(viewer) ? { OR: [granted, { verification: 'UNVERIFIED' }] } : granted;
+/** What is known of whether somebody may read something. UNKNOWN holds: it is neither shown nor skipped. */
+export type Permission = 'ALLOWED' | 'DENIED' | 'UNKNOWN';
+
+export interface Decision {
+  readonly permission: Permission;
+  /** Allowed or not, the user wants it neither in the inbox nor live. Asked of once a context. */
+  readonly isMuted: boolean;
 }
 
-/** A source is known to those it is granted to. */
-export function readableSources(viewer: Viewer | null): Prisma.WebhookSourceWhereInput {
-  return { grants: { some: grantsTo(viewer) } };
+/** A message, as far as it decides. */
+export interface MessagePlace {
+  readonly sourceId: string | null;
+  readonly repositoryId: string | null;
+  readonly verification: VerificationOutcome;
 }
 
-function grantsTo(viewer: Viewer | null): Prisma.WebhookSourceGrantWhereInput {
-  if (!readsWebhooks(viewer)) return { id: { in: [] } };
-  return { OR: [{ userId: viewer.userId }, { role: { in: [...viewer.roles] } }] };
+const DENIED: Decision = { permission: 'DENIED', isMuted: false };
+const ALLOWED: Decision = { permission: 'ALLOWED', isMuted: false };
+/** How long one request waits for GitHub. */
+const ASK_MS_MAX = 5_000;
+/** How long a stream waits for GitHub before it ends, to be resumed behind what it handed out last. */
+const HOLD_MS_MAX = 60_000;
+const HOLD_LOOK_MS = 1_000;
+
+/**
+ * What this request, or this one entry of a stream, was allowed: what was let through is then also written
+ * out, whatever comes between the two.
+ */
+const allowedHere = perContext(() => new Set<string>());
+
+/** For a statement that has decided itself, by the ids of lanes. */
+export function rememberAllowed(ctx: Context, laneIds: readonly string[]): void {
+  const allowed = allowedHere(ctx);
+  for (const laneId of laneIds) allowed.add(laneId);
 }
 
-/** The same rule for one thing at hand, asked of what is granted at this moment. */
-export async function canReadMessage(
+/** What counts for the message at this moment, without asking GitHub. */
+export async function decideMessage(ctx: Context, message: MessagePlace): Promise<Decision> {
+  const { viewer } = ctx;
+  if (message.verification === 'UNVERIFIED') return readsUnverified(viewer) ? ALLOWED : DENIED;
+  if (message.sourceId === null || !readsWebhooks(viewer)) return DENIED;
+  const { userId } = viewer;
+  const laneId = message.repositoryId ?? message.sourceId;
+  if (allowedHere(ctx).has(laneId)) return ALLOWED;
+  const decision = await ctx.loadDecision(keyOf(userId, message.sourceId, message.repositoryId));
+  if (decision === undefined) return DENIED;
+  if (decision.permission === 'ALLOWED') rememberAllowed(ctx, [laneId]);
+  // Nobody can be asked any more, so nothing that GitHub once allowed counts.
+  return decision.permission === 'UNKNOWN' && ctx.github === null ? DENIED : decision;
+}
+
+/** Whether the viewer may read it now. Throws `UnavailableError` while GitHub, whom it is to say, does not answer. */
+export async function canReadMessage(ctx: Context, message: MessagePlace): Promise<boolean> {
+  let { permission } = await decideMessage(ctx, message);
+  if (permission === 'UNKNOWN') {
+    await askGitHub(ctx);
+    ({ permission } = await decideMessage(ctx, message));
+  }
+  if (permission === 'UNKNOWN') throw gitHubIsAway();
+  return permission === 'ALLOWED';
+}
+
+/** For a stream: waits while it is UNKNOWN, a minute at most, and then throws `UnavailableError`. */
+export async function awaitDecision(
+  refreshed: () => Promise<Context>,
+  message: MessagePlace,
+): Promise<Decision> {
+  const giveUpAt = performance.now() + HOLD_MS_MAX;
+  for (;;) {
+    const ctx = await refreshed();
+    const decision = await decideMessage(ctx, message);
+    if (decision.permission !== 'UNKNOWN') return decision;
+    if (ctx.isGone() || performance.now() > giveUpAt) throw gitHubIsAway();
+    await askGitHub(ctx);
+    const next = await decideMessage(ctx, message);
+    if (next.permission === 'UNKNOWN') await delay(HOLD_LOOK_MS, undefined, { ref: false });
+  }
+}
+
+/** The same for a repository, whatever its messages. */
+export function canReadRepository(
   ctx: Context,
-  message: { readonly sourceId: string | null; readonly verification: VerificationOutcome },
+  repository: { readonly id: string; readonly sourceId: string },
 ): Promise<boolean> {
-  if (message.verification === 'UNVERIFIED') return readsUnverified(ctx.viewer);
-  return message.sourceId !== null && (await canReadSource(ctx, message.sourceId));
+  const { id, sourceId } = repository;
+  return canReadMessage(ctx, { sourceId, repositoryId: id, verification: 'VERIFIED' });
 }
 
-/** Whether the source is granted to the viewer or to one of their roles. */
+/** Whether the viewer may read anything of the source. */
 export async function canReadSource(ctx: Context, sourceId: string): Promise<boolean> {
-  return (await grantedSources(ctx)).has(sourceId);
+  return (await readableSources(ctx)).has(sourceId);
 }
 
-const grantedSources = perContext(async (ctx): Promise<ReadonlySet<string>> => {
+const readableSources = perContext(async (ctx): Promise<ReadonlySet<string>> => {
   if (!readsWebhooks(ctx.viewer)) return new Set();
-  return (await ctx.loadGrants(ctx.viewer.userId)) ?? new Set();
+  await freshenPermissions(ctx);
+  return (await ctx.loadSources(ctx.viewer.userId)) ?? new Set();
 });
 
-/** The sources granted to an account or to one of its roles. */
-export type GrantLoader = (userId: string) => Promise<ReadonlySet<string> | undefined>;
+/**
+ * Before a statement that decides for itself: asks GitHub where its last answer counts no more or may have
+ * been overtaken, and waits 5 s at most. What it says later counts from then on.
+ */
+export const freshenPermissions = perContext(async (ctx): Promise<void> => {
+  if (!readsWebhooks(ctx.viewer) || ctx.github === null) return;
+  if (await ctx.loadIsDue(ctx.viewer.userId)) await askGitHub(ctx);
+});
+
+async function askGitHub(ctx: Context): Promise<void> {
+  if (ctx.viewer === null || ctx.github === null) return;
+  const asking = ctx.permissions.refresh(ctx.viewer.userId).catch((error: unknown) => {
+    if (!(error instanceof UnavailableError)) throw error;
+  });
+  const timeout = new AbortController();
+  const late = delay(ASK_MS_MAX, undefined, { ref: false, signal: timeout.signal }).catch(() => {});
+  await Promise.race([asking, late]);
+  timeout.abort();
+}
+
+export function gitHubIsAway(): UnavailableError {
+  return new UnavailableError('GitHub does not say now who may see this repository', {
+    retryAfterSeconds: 10,
+  });
+}
+
+export function readsWebhooks(viewer: Viewer | null): viewer is Viewer {
+  return viewer?.scopes.has('webhooks:read') ?? false;
+}
+
+export function readsUnverified(viewer: Viewer | null): boolean {
+  return readsWebhooks(viewer) && isOperator(viewer);
+}
+
+export type DecisionLoader = (key: string) => Promise<Decision | undefined>;
+
+function keyOf(userId: string, sourceId: string, repositoryId: string | null): string {
+  return `${userId} ${sourceId} ${repositoryId ?? ''}`;
+}
 
 /**
  * Always from PostgreSQL, so that a revocation holds from the next hand-out on. Those who ask at once,
  * such as all the followers of a message, share one statement.
  */
-export function createGrantLoader(sql: Sql): GrantLoader {
+export function createDecisionLoader(sql: Sql): DecisionLoader {
+  return createBatcher<string, Decision>(
+    async (keys) => {
+      const places = keys.map((key) => key.split(' '));
+      const column = (index: number) => places.map((place) => place[index] || null);
+      const rows = await sql.query<
+        Decision & { user_id: string; source_id: string; repository_id: string | null }
+      >(DECIDE, [column(0), column(1), column(2)], 'decide-access');
+      return new Map(
+        rows.map(({ user_id, source_id, repository_id, permission, isMuted }) => [
+          keyOf(user_id, source_id, repository_id),
+          { permission, isMuted },
+        ]),
+      );
+    },
+    { concurrency: 2, keysMax: 1_000 },
+  );
+}
+
+/** The sources of which an account may read anything. */
+export type SourceLoader = (userId: string) => Promise<ReadonlySet<string> | undefined>;
+
+export function createSourceLoader(sql: Sql): SourceLoader {
   return createBatcher<string, ReadonlySet<string>>(
     async (userIds) => {
       const rows = await sql.query<{ user_id: string; source_ids: string[] }>(
-        `SELECT u.id AS user_id, array_agg(DISTINCT g.source_id)::text[] AS source_ids
-         FROM users u JOIN webhook_source_grant g ON g.user_id = u.id OR g.role = ANY(u.roles)
-         WHERE u.id = ANY($1) GROUP BY u.id`,
+        READABLE_SOURCES,
         [userIds],
-        'load-grants',
+        'load-readable-sources',
       );
       return new Map(rows.map((row) => [row.user_id, new Set(row.source_ids)]));
     },
@@ -70,10 +191,19 @@ export function createGrantLoader(sql: Sql): GrantLoader {
   );
 }
 
-function readsWebhooks(viewer: Viewer | null): viewer is Viewer {
-  return viewer?.scopes.has('webhooks:read') ?? false;
-}
+/** Whether GitHub is to be asked again about an account before its answer is acted on. */
+export type DueLoader = (userId: string) => Promise<boolean | undefined>;
 
-function readsUnverified(viewer: Viewer | null): boolean {
-  return readsWebhooks(viewer) && isOperator(viewer);
+export function createDueLoader(sql: Sql): DueLoader {
+  return createBatcher<string, boolean>(
+    async (userIds) => {
+      const rows = await sql.query<{ user_id: string }>(
+        FIND_DUE,
+        [userIds],
+        'find-due-permissions',
+      );
+      return new Map(rows.map(({ user_id }) => [user_id, true]));
+    },
+    { concurrency: 2, keysMax: 1_000 },
+  );
 }

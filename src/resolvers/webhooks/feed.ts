@@ -18,6 +18,7 @@ const READ_PAGE = `
          m.lane_id AS "laneId", m.lane_sequence AS "laneSequence", m.verification, m.path, m.method,
          m.headers, m.content_type AS "contentType", m.byte_size AS "byteSize",
          m.delivery_id AS "deliveryId", m.event_name AS "eventName", m.action, m.branch, m.sender,
+         m.occurred_at AS "occurredAt", m.verification_failure AS "verificationFailure",
          m.received_at AS "receivedAt", s.path AS "sourcePath"
   FROM webhook_message m LEFT JOIN webhook_source s ON s.id = m.source_id
   WHERE m.position > $1

@@ -1,6 +1,13 @@
-import type { Prisma } from '#generated/prisma/client.ts';
+import type { Services } from '#context.ts';
 import { InvalidInputError } from '#lib/errors.ts';
 import type { WebhookFeedItem } from './feed.ts';
+import {
+  findConditionFault,
+  hasPayloadKeys,
+  keysOfConditions,
+  PAYLOAD_CONDITIONS_MAX,
+  type PayloadCondition,
+} from './payload-condition.ts';
 
 /** All that is given must hold; an empty list matches nothing; null or absent asks for nothing. */
 export interface WebhookFilter {
@@ -9,6 +16,9 @@ export interface WebhookFilter {
   readonly eventNames?: readonly string[] | null | undefined;
   readonly actions?: readonly string[] | null | undefined;
   readonly branches?: readonly string[] | null | undefined;
+  readonly senders?: readonly string[] | null | undefined;
+  /** Each must hold, so that none asks for nothing. */
+  readonly payload?: readonly PayloadCondition[] | null | undefined;
   /** Inclusive. */
   readonly receivedFrom?: Date | null | undefined;
   /** Exclusive. */
@@ -17,28 +27,50 @@ export interface WebhookFilter {
   readonly inboxStates?: readonly InboxState[] | null | undefined;
 }
 
+/** As a client gives it; `resolveFilter` puts what it saved in the place of the id. */
+export interface GivenWebhookFilter extends WebhookFilter {
+  readonly savedFilterId?: string | null | undefined;
+}
+
 /** How a message stands in one user's inbox. */
-export type InboxState = 'PENDING' | 'LEASED' | 'ACKNOWLEDGED' | 'DEAD';
+export type InboxState = 'PENDING' | 'LEASED' | 'ACKNOWLEDGED' | 'DEAD' | 'DISCARDED';
 
 export const FILTER_VALUES_MAX = 100;
 
 const TIME_MIN = Date.parse('0001-01-01T00:00:00Z');
 const TIME_MAX = Date.parse('9999-12-31T23:59:59.999Z');
 
+export interface FilterRules {
+  readonly takesStates?: boolean;
+  /** What the client calls it, e.g. `input.filter`; `filter` unless told. */
+  readonly field?: string;
+}
+
 /**
  * Throws `InvalidInputError` that names the list with too many values, or the value that PostgreSQL
- * could not even compare with. `inboxStates` is refused where `takesStates` is not given.
+ * could not even compare with. `inboxStates` is refused where `takesStates` is not given, and a saved
+ * filter always: ask `resolveFilter` where one may be given.
  */
-export function assertFilter(
-  filter: WebhookFilter,
-  { takesStates = false }: { readonly takesStates?: boolean } = {},
-): void {
-  if (filter.inboxStates && !takesStates) {
-    throw new InvalidInputError('Only pages can be asked for by state', 'filter.inboxStates');
+export function assertFilter(filter: GivenWebhookFilter, rules: FilterRules = {}): void {
+  const { takesStates = false, field = 'filter' } = rules;
+  const { receivedFrom, receivedTo, payload, inboxStates, savedFilterId, ...lists } = filter;
+  const refuse = (fault: string | null, name: string) => {
+    if (fault !== null) throw new InvalidInputError(fault, `${field}.${name}`);
+  };
+  if (savedFilterId != null) refuse('No saved filter can be given here', 'savedFilterId');
+  if (inboxStates && !takesStates) refuse('Only pages can be asked for by state', 'inboxStates');
+  for (const [name, values] of Object.entries({ ...lists, inboxStates })) {
+    refuse(findListFault(values ?? []), name);
   }
-  for (const [name, value] of Object.entries(filter)) {
-    const fault = value instanceof Date ? findTimeFault(value) : findListFault(value ?? []);
-    if (fault !== null) throw new InvalidInputError(fault, `filter.${name}`);
+  for (const [name, time] of Object.entries({ receivedFrom, receivedTo })) {
+    refuse(time ? findTimeFault(time) : null, name);
+  }
+  if ((payload?.length ?? 0) > PAYLOAD_CONDITIONS_MAX) {
+    refuse(`At most ${PAYLOAD_CONDITIONS_MAX} conditions`, 'payload');
+  }
+  for (const [index, condition] of (payload ?? []).entries()) {
+    const found = findConditionFault(condition);
+    refuse(found?.fault ?? null, `payload.${index}.${found?.name}`);
   }
 }
 
@@ -53,34 +85,53 @@ function findListFault(values: readonly string[]): string | null {
   return values.every(isText) ? null : 'No text here holds U+0000 or half a surrogate pair';
 }
 
-/** The filter as a condition of a statement. `matchesFilter` is its twin: a test keeps them equal. */
-export function messagesMatching(filter: WebhookFilter): Prisma.WebhookMessageWhereInput {
-  const { sources, repositoryIds, eventNames, actions, branches, receivedFrom, receivedTo } =
-    filter;
+/** What both let through. */
+export function combineFilters(one: WebhookFilter, other: WebhookFilter): WebhookFilter {
+  const both = (
+    name: 'sources' | 'repositoryIds' | 'eventNames' | 'actions' | 'branches' | 'senders',
+  ) => {
+    const [left, right] = [one[name], other[name]];
+    return left && right ? left.filter((value) => right.includes(value)) : (left ?? right);
+  };
+  const times = (name: 'receivedFrom' | 'receivedTo') =>
+    [one[name], other[name]]
+      .flatMap((time) => time ?? [])
+      .toSorted((a, b) => Number(a) - Number(b));
   return {
-    AND: [
-      sources ? { source: { path: { in: [...sources] } } } : {},
-      repositoryIds ? { repositoryId: { in: [...repositoryIds] } } : {},
-      eventNames ? { eventName: { in: [...eventNames] } } : {},
-      actions ? { action: { in: [...actions] } } : {},
-      branches ? { branch: { in: [...branches] } } : {},
-      receivedFrom ? { receivedAt: { gte: receivedFrom } } : {},
-      receivedTo ? { receivedAt: { lt: receivedTo } } : {},
-    ],
+    sources: both('sources'),
+    repositoryIds: both('repositoryIds'),
+    eventNames: both('eventNames'),
+    actions: both('actions'),
+    branches: both('branches'),
+    senders: both('senders'),
+    payload:
+      one.payload || other.payload ? [...(one.payload ?? []), ...(other.payload ?? [])] : null,
+    receivedFrom: times('receivedFrom').at(-1),
+    receivedTo: times('receivedTo').at(0),
+    inboxStates: one.inboxStates ?? other.inboxStates,
   };
 }
 
-/** The filter for an item at hand, on the live path. */
-export function matchesFilter(item: WebhookFeedItem, filter: WebhookFilter): boolean {
+/**
+ * The filter for an item at hand, on the live path: reads the payload's keys only where it asks for some.
+ * The condition of statements (`inbox/sql.ts`) is its twin: a test keeps them equal.
+ */
+export async function matchesFilter(
+  { database }: Pick<Services, 'database'>,
+  item: WebhookFeedItem,
+  filter: WebhookFilter,
+): Promise<boolean> {
   const isIn = (value: string | null, allowed: readonly string[] | null | undefined) =>
     !allowed || (value !== null && allowed.includes(value));
-  return (
+  const isOfEnvelope =
     isIn(item.sourcePath, filter.sources) &&
     isIn(item.repositoryId, filter.repositoryIds) &&
     isIn(item.eventName, filter.eventNames) &&
     isIn(item.action, filter.actions) &&
     isIn(item.branch, filter.branches) &&
+    isIn(item.sender, filter.senders) &&
     (!filter.receivedFrom || item.receivedAt >= filter.receivedFrom) &&
-    (!filter.receivedTo || item.receivedAt < filter.receivedTo)
-  );
+    (!filter.receivedTo || item.receivedAt < filter.receivedTo);
+  if (!isOfEnvelope || !filter.payload?.length) return isOfEnvelope;
+  return hasPayloadKeys(database, item.id, keysOfConditions(filter.payload));
 }

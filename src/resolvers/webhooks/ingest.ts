@@ -1,14 +1,11 @@
-import type { IncomingHttpHeaders } from 'node:http';
 import type { Services } from '#context.ts';
 import type { VerificationOutcome } from '#generated/prisma/enums.ts';
-import { mediaTypeOf } from '#lib/body-text.ts';
+import { mediaTypeOf, parsePayload } from '#lib/body-text.ts';
 import {
   InvalidInputError,
   NotFoundError,
   PayloadTooLargeError,
   RateLimitedError,
-  UnauthenticatedError,
-  UnavailableError,
   UnsupportedMediaTypeError,
 } from '#lib/errors.ts';
 import { derivedId, newId } from '#lib/ids.ts';
@@ -18,23 +15,26 @@ import { webhookReceived } from '#pubsub/topics/webhooks.ts';
 import { takeDailyBytes } from '#redis/byte-quota.ts';
 import type { GivenUnits, Quota } from '#redis/quota.ts';
 import { claimBody } from './claimed-body.ts';
+import type { IncomingWebhook } from './incoming-webhook.ts';
+import type { ChallengeAnswer, VerificationFailure } from './providers/provider.ts';
+import type { SourceSettings } from './providers/settings.ts';
 import { PROVIDERS } from './providers/table.ts';
+import { tokenHeader } from './providers/token.ts';
 import type { Source } from './source.ts';
-
-export interface IncomingWebhook {
-  readonly method: string;
-  /** As it came, with percent-encoding and without the query, which may carry secrets. */
-  readonly path: string;
-  readonly headers: IncomingHttpHeaders;
-  readonly rawHeaders: readonly string[];
-  readonly body: Uint8Array;
-  readonly receivedAt: Date;
-}
+import { findFailure, requireRoom, settingsOf } from './source-verification.ts';
 
 export interface AcceptedWebhook {
   readonly id: string;
   readonly source: string;
+  readonly verification: VerificationOutcome;
 }
+
+/** What the sender asked for is answered, and there is nothing to store. */
+export interface AnsweredChallenge {
+  readonly challenge: ChallengeAnswer;
+}
+
+export type ReceivedWebhook = AcceptedWebhook | AnsweredChallenge;
 
 /** Hears how each limit stands that a webhook was counted against, whatever becomes of it then. */
 export type OnCounted = (name: string, quota: Quota, given: GivenUnits) => void;
@@ -72,17 +72,17 @@ export async function receiveWebhook(
   app: Services,
   webhook: IncomingWebhook,
   onCounted: OnCounted,
-): Promise<AcceptedWebhook> {
+): Promise<ReceivedWebhook> {
   let source: Source | null = null;
   try {
     source = app.webhookSources.find(segmentsOf(webhook.path));
-    const accepted =
+    const received =
       source === null
         ? await storeUnknown(app, webhook)
         : await storeKnown(app, source, webhook, onCounted);
-    count(app, source, 'accepted');
+    count(app, source, 'challenge' in received ? 'challenge' : outcomeOfAccepted(received, source));
     app.metrics.webhookBodyBytes.observe(webhook.body.byteLength);
-    return accepted;
+    return received;
   } catch (error) {
     count(app, source, outcomeOf(error, source));
     throw error;
@@ -94,20 +94,76 @@ async function storeKnown(
   source: Source,
   webhook: IncomingWebhook,
   onCounted: OnCounted,
-): Promise<AcceptedWebhook> {
+): Promise<ReceivedWebhook> {
   const adapter = PROVIDERS[source.provider];
   const mediaType = mediaTypeOf(webhook.headers['content-type']);
   if (adapter.mediaTypes !== null && !adapter.mediaTypes.includes(mediaType ?? '')) {
     throw new UnsupportedMediaTypeError(`Send ${adapter.mediaTypes.join(' or ')}`);
   }
-  const verification = verify(source, webhook);
+  requireRoom(source, webhook);
+  const settings = settingsOf(source);
+  const failure = findFailure(source, settings, webhook);
+  const payload = lazily(() => parsePayload(webhook.headers['content-type'] ?? null, webhook.body));
+  if (failure !== null) return storeUnverified(app, source, settings, webhook, failure);
   // Not before: forged webhooks would use up what the honest sender has.
-  await takeOne(app, 'webhook-source', source.id, app.config.webhooksPerMinute.source, onCounted);
-  const deliveryId = deliveryIdOf(adapter.deliveryIdHeader, webhook.headers);
-  const id =
-    deliveryId === null ? newId() : derivedId('webhook', source.id, verification, deliveryId);
-  await publish(app, webhook, { id, source, verification, deliveryId });
-  return { id, source: source.path };
+  const limit = source.messagesPerMinute ?? app.config.webhooksPerMinute.source;
+  await takeOne(app, 'webhook-source', source.id, limit, onCounted);
+  const challenge = adapter.answerChallenge?.(payload) ?? null;
+  if (challenge !== null) return { challenge };
+  const verification = adapter.verify === null ? 'UNSIGNED' : 'VERIFIED';
+  const deliveryId = adapter.deliveryId({ headers: webhook.headers, settings, payload });
+  if (deliveryId !== null && !DELIVERY_ID.test(deliveryId)) {
+    throw new InvalidInputError('A delivery id is 1 to 200 visible ASCII characters', 'deliveryId');
+  }
+  const id = idOf(source, verification, deliveryId);
+  await publish(app, webhook, { id, source, settings, verification, deliveryId });
+  return { id, source: source.path, verification };
+}
+
+/**
+ * What a source in MONITOR takes although it is not believed: for operators to see why, within a daily
+ * budget of bytes, so that neither the store nor the honest sender's minute is a stranger's to fill.
+ */
+async function storeUnverified(
+  app: Services,
+  source: Source,
+  settings: SourceSettings,
+  webhook: IncomingWebhook,
+  verificationFailure: VerificationFailure,
+): Promise<AcceptedWebhook> {
+  await takeBudget(app, `unverified-webhooks:${source.id}`, webhook);
+  // Nothing of the body is parsed for it: whoever sent this may send anything.
+  const { headers } = webhook;
+  const given = PROVIDERS[source.provider].deliveryId({
+    headers,
+    settings,
+    payload: () => undefined,
+  });
+  const deliveryId = given !== null && DELIVERY_ID.test(given) ? given : null;
+  const id = idOf(source, 'UNVERIFIED', deliveryId);
+  const verification = 'UNVERIFIED';
+  await publish(app, webhook, {
+    id,
+    source,
+    settings,
+    verification,
+    verificationFailure,
+    deliveryId,
+  });
+  return { id, source: source.path, verification };
+}
+
+/** The outcome is a part of it: a forged delivery id must not stand in the way of the real one. */
+function idOf(source: Source, outcome: VerificationOutcome, deliveryId: string | null): string {
+  return deliveryId === null ? newId() : derivedId('webhook', source.id, outcome, deliveryId);
+}
+
+function lazily<Value>(make: () => Value): () => Value {
+  let made: { readonly value: Value } | null = null;
+  return () => {
+    made ??= { value: make() };
+    return made.value;
+  };
 }
 
 async function takeOne(
@@ -128,40 +184,29 @@ async function takeOne(
   throw new RateLimitedError(`Too many webhooks: try again in ${seconds} s`, seconds);
 }
 
-function verify(source: Source, { headers, body }: IncomingWebhook): VerificationOutcome {
-  const adapter = PROVIDERS[source.provider];
-  if (adapter.verify === null) return 'UNSIGNED';
-  if (source.secret === null)
-    throw new UnavailableError('This source has no secret to verify with');
-  if (adapter.verify({ headers, body, secret: source.secret })) return 'VERIFIED';
-  throw new UnauthenticatedError('The signature is missing or does not match the body');
-}
-
-function deliveryIdOf(name: string | null, headers: IncomingHttpHeaders): string | null {
-  const value = name === null ? undefined : headers[name];
-  if (value === undefined) return null;
-  if (typeof value === 'string' && DELIVERY_ID.test(value)) return value;
-  throw new InvalidInputError('A delivery id is 1 to 200 visible ASCII characters', name);
-}
-
 /** Nobody vouches for these: kept for operators to look at, within a daily budget of bytes. */
 async function storeUnknown(app: Services, webhook: IncomingWebhook): Promise<AcceptedWebhook> {
   if (!app.config.storeUnknownWebhooks) throw new NotFoundError('No webhook source has this path');
+  await takeBudget(app, 'unknown-webhooks', webhook);
+  const id = newId();
+  const verification = 'UNVERIFIED';
+  await publish(app, webhook, { id, source: null, settings: {}, verification, deliveryId: null });
+  return { id, source: 'unknown', verification };
+}
+
+/** WEBHOOK_UNKNOWN_BYTES_PER_DAY of what nobody vouches for: for unknown paths, and for each source in MONITOR. */
+async function takeBudget(app: Services, name: string, webhook: IncomingWebhook): Promise<void> {
   const quota = await takeDailyBytes(app.redis, {
-    name: 'unknown-webhooks',
+    name,
     bytes: keptBytes(webhook),
     limitBytes: app.config.unknownWebhookBytesPerDay,
     now: webhook.receivedAt,
   });
-  if (!quota.isWithin) {
-    throw new RateLimitedError(
-      'The daily budget for unknown webhooks is used up',
-      quota.secondsLeft,
-    );
-  }
-  const id = newId();
-  await publish(app, webhook, { id, source: null, verification: 'UNVERIFIED', deliveryId: null });
-  return { id, source: 'unknown' };
+  if (quota.isWithin) return;
+  throw new RateLimitedError(
+    'The daily budget for webhooks that nobody vouches for is used up',
+    quota.secondsLeft,
+  );
 }
 
 function keptBytes({ path, rawHeaders, body }: IncomingWebhook): number {
@@ -175,19 +220,25 @@ async function publish(
   found: {
     readonly id: string;
     readonly source: Source | null;
+    readonly settings: SourceSettings;
     readonly verification: VerificationOutcome;
+    readonly verificationFailure?: VerificationFailure;
     readonly deliveryId: string | null;
   },
 ): Promise<void> {
-  const { id, source, verification, deliveryId } = found;
+  const { id, source, settings, verification, verificationFailure, deliveryId } = found;
+  const { header, deliveryIdHeader, eventNameHeader } = settings;
+  const proof = source?.provider === 'TOKEN' ? [tokenHeader(settings)] : [];
   const payload = {
     messageId: id,
     sourceId: source?.id ?? null,
     provider: source?.provider ?? ('NONE' as const),
+    settings: { header, deliveryIdHeader, eventNameHeader },
     verification,
+    verificationFailure,
     path: webhook.path,
     method: webhook.method,
-    headers: redactHeaders(webhook.rawHeaders),
+    headers: redactHeaders(webhook.rawHeaders, proof),
     contentType: webhook.headers['content-type'] ?? null,
     deliveryId,
     receivedAt: webhook.receivedAt.toISOString(),
@@ -222,6 +273,10 @@ const OUTCOMES: Readonly<Record<string, string>> = {
   PAYLOAD_TOO_LARGE: 'too_large',
   UNSUPPORTED_MEDIA_TYPE: 'media_type_refused',
 };
+
+function outcomeOfAccepted({ verification }: AcceptedWebhook, source: Source | null): string {
+  return source !== null && verification === 'UNVERIFIED' ? 'unverified' : 'accepted';
+}
 
 function outcomeOf(error: unknown, source: Source | null): string {
   if (error instanceof RateLimitedError) return source === null ? 'quota_refused' : 'rate_limited';

@@ -4,15 +4,19 @@ import type { Sql } from '#database/client.ts';
 export interface LanePlace {
   readonly sourceId: string | null;
   readonly repositoryId: string | null;
+  /** Of its repository, where GitHub's permissions decide who may read it. */
+  readonly githubId: string | null;
   /** Null where it is in nobody's inbox. */
   readonly laneId: string | null;
 }
 
 const TAKE = `
-  INSERT INTO webhook_lane AS known (id, source_id, repository_id, last_sequence)
+  INSERT INTO webhook_lane AS known (id, source_id, repository_id, github_id, last_sequence)
   SELECT * FROM jsonb_to_recordset($1::jsonb) AS row
-    (id uuid, source_id uuid, repository_id uuid, last_sequence bigint)
-  ON CONFLICT (id) DO UPDATE SET last_sequence = known.last_sequence + excluded.last_sequence
+    (id uuid, source_id uuid, repository_id uuid, github_id bigint, last_sequence bigint)
+  ON CONFLICT (id) DO UPDATE SET
+    github_id = excluded.github_id,
+    last_sequence = known.last_sequence + excluded.last_sequence
   RETURNING id, last_sequence`;
 
 /**
@@ -29,6 +33,7 @@ export async function takeLaneSequences(
     id: laneId,
     source_id: members[0]?.sourceId,
     repository_id: members[0]?.repositoryId,
+    github_id: members[0]?.githubId,
     last_sequence: members.length,
   }));
   const rows =

@@ -31,6 +31,6 @@ test('a message that arrives between the head and the page is left to whoever fo
     const stored = Number((await webhookFeed.readHead('')).head);
     const found = await listMessages(late, { filter: {}, page }, {});
     expect(found.messages).toHaveLength(Math.min(stored, 10));
-    expect(found.messages.at(-1)?.cursor).toBe(found.followCursor);
+    expect(found.messages.at(-1)?.position).toBe(found.followPosition);
   }
 });

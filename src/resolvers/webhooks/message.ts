@@ -2,26 +2,31 @@ import type { Context } from '#context.ts';
 import { judgePlace } from '#feeds/cursor.ts';
 import { withContext } from '#feeds/entry-context.ts';
 import { type FollowStream, follow } from '#feeds/follow.ts';
+import { onEnd } from '#feeds/on-end.ts';
 import { placeToResume } from '#feeds/resume.ts';
 import type { WebhookMessage } from '#generated/prisma/client.ts';
 import { decodeUtf8, parsePayload } from '#lib/body-text.ts';
 import { type PageArguments, parsePage } from '#lib/page.ts';
 import { requireViewer } from '#resolvers/users/access.ts';
-import { canReadMessage, readableMessages } from './access.ts';
+import { awaitDecision } from './access.ts';
 import { bodyLoader } from './body.ts';
 import { WEBHOOK_FEED, WEBHOOK_FEED_KEY, type WebhookFeedItem } from './feed.ts';
-import { assertFilter, matchesFilter, messagesMatching, type WebhookFilter } from './filter.ts';
-import { findPositionsInStates } from './inbox/status.ts';
+import { type GivenWebhookFilter, matchesFilter, type WebhookFilter } from './filter.ts';
+import type { PermissionChange } from './permissions/news.ts';
+import { findReadablePositions } from './readable-page.ts';
+import { resolveFilter } from './saved-filter.ts';
 
 /** A page is cut, and says that more follows, where its bodies together pass this. */
 const PAGE_BYTES_MAX = 32 * 2 ** 20;
 
 export interface MessagePage<Message> {
-  readonly messages: readonly { readonly cursor: string; readonly node: Message }[];
+  readonly messages: readonly Message[];
   readonly hasNextPage: boolean;
   readonly hasPreviousPage: boolean;
   /** The feed's head from before the page was read: following from it misses and repeats nothing. */
-  readonly followCursor: string;
+  readonly followPosition: bigint;
+  /** Signed only when somebody asks: most readers of a page want few of its cursors. */
+  readonly cursorAt: (position: bigint) => string;
 }
 
 /** What Pothos found selected; it has no type for one model's selection. */
@@ -33,12 +38,12 @@ type Selection = Record<never, never>;
  */
 export async function listMessages(
   ctx: Context,
-  input: { readonly filter: WebhookFilter; readonly page: PageArguments },
+  input: { readonly filter: GivenWebhookFilter; readonly page: PageArguments },
   selection: Selection,
 ): Promise<MessagePage<WebhookMessage>> {
-  const viewer = requireViewer(ctx);
-  const { filter, page } = input;
-  assertFilter(filter, { takesStates: true });
+  requireViewer(ctx);
+  const { page } = input;
+  const filter = await resolveFilter(ctx, input.filter, { takesStates: true });
   const { size, direction } = parsePage(page, 'backward');
   const head = await ctx.webhookFeed.readHead(WEBHOOK_FEED_KEY);
   const place = (cursor: string) => {
@@ -54,47 +59,27 @@ export async function listMessages(
   // What came after the head was read belongs to whoever follows from it.
   const before = page.before != null ? place(page.before) : head.head + 1n;
   const after = page.after != null ? place(page.after) : 0n;
-  const states = filter.inboxStates;
-  const inStates = states
-    ? await findPositionsInStates(ctx, {
-        filter,
-        states,
-        after,
-        before,
-        direction,
-        limit: size + 1,
-      })
-    : null;
-
+  const positions = await findReadablePositions(ctx, {
+    filter,
+    after,
+    before,
+    direction,
+    limit: size + 1,
+  });
   const rows = await ctx.prisma.webhookMessage.findMany({
     ...selection,
-    where: {
-      AND: [
-        readableMessages(viewer),
-        messagesMatching(filter),
-        { position: { gt: after, lt: before } },
-        inStates === null ? {} : { position: { in: inStates } },
-      ],
-    },
+    where: { position: { in: positions } },
     orderBy: { position: direction === 'forward' ? 'asc' : 'desc' },
-    take: size + 1,
   });
   const fitting = rows.slice(0, Math.min(size, countFitting(rows)));
   const hasMore = fitting.length < rows.length;
   if (direction === 'backward') fitting.reverse();
   return {
-    messages: fitting.map((node) => ({
-      node,
-      // Signed only when somebody asks: most readers of a page want few of its cursors.
-      get cursor() {
-        return cursorAt(node.position);
-      },
-    })),
+    messages: fitting,
     hasNextPage: direction === 'forward' ? hasMore : page.before != null,
     hasPreviousPage: direction === 'forward' ? page.after != null : hasMore,
-    get followCursor() {
-      return cursorAt(head.head);
-    },
+    followPosition: head.head,
+    cursorAt,
   };
 }
 
@@ -110,25 +95,46 @@ function countFitting(rows: readonly { readonly byteSize: number }[]): number {
 
 /**
  * What the viewer may see of the feed as it arrives: after `after`, or from the head. The token and
- * the grants are read again for every message, so a revocation holds from the next one on; a token
- * that no longer counts ends the stream with `UnauthenticatedError`.
+ * what it may read are decided again for every message, so a revocation holds from the next one on; a token
+ * that no longer counts ends the stream with `UnauthenticatedError`. Where GitHub is to be asked, the stream
+ * waits for it, and ends with `UnavailableError` after a minute rather than skip anything.
  */
 export async function watchMessages(
   ctx: Context,
-  input: { readonly filter: WebhookFilter; readonly after: string | null },
-): Promise<FollowStream<WebhookFeedItem>> {
-  requireViewer(ctx);
-  assertFilter(input.filter);
+  input: { readonly filter: GivenWebhookFilter; readonly after: string | null },
+): Promise<FollowStream<WebhookFeedItem, PermissionChange>> {
+  const { userId } = requireViewer(ctx);
+  const filter = await resolveFilter(ctx, input.filter);
   let admitted: Context | null = null;
-  const stream = await follow(ctx.webhookFeed, WEBHOOK_FEED_KEY, {
-    after: placeToResume(ctx, input.after),
-    accept: async (item) => {
-      if (!matchesFilter(item, input.filter)) return false;
-      admitted = await ctx.refresh();
-      return canReadMessage(admitted, item);
-    },
-  });
-  return withContext(stream, () => admitted);
+  const refreshed = async () => {
+    admitted = await ctx.refresh();
+    return admitted;
+  };
+  const changes = ctx.permissionNews.follow(userId, (change) => isOfRepository(filter, change));
+  const release = ctx.permissions.follow(userId);
+  const stop = () => {
+    changes.stop();
+    release();
+  };
+  try {
+    const stream = await follow(ctx.webhookFeed, WEBHOOK_FEED_KEY, {
+      after: placeToResume(ctx, input.after),
+      accept: async (item) => {
+        if (!(await matchesFilter(ctx, item, filter))) return false;
+        const { permission, isMuted } = await awaitDecision(refreshed, item);
+        return permission === 'ALLOWED' && !isMuted;
+      },
+      asides: changes,
+    });
+    return withContext(onEnd(stream, stop), () => admitted);
+  } catch (error) {
+    stop();
+    throw error;
+  }
+}
+
+function isOfRepository(filter: WebhookFilter, { repositoryId }: PermissionChange): boolean {
+  return filter.repositoryIds?.includes(repositoryId) ?? true;
 }
 
 /** The message's place in the feed. */

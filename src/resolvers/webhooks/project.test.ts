@@ -1,5 +1,5 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { newId } from '#lib/ids.ts';
 import type { Entry } from '#pubsub/bus.ts';
 import type { WebhookReceived } from '#pubsub/topics/webhooks.ts';
@@ -126,3 +126,59 @@ test.each([
     expect((await webhookFeed.readHead('')).head).toBe(head + 1n);
   },
 );
+
+describe('what GitHub tells of permissions', () => {
+  const MEMBER = { action: 'added', member: { id: 99, login: 'x' }, repository: { id: 1 } };
+  const userId = newId();
+
+  async function generationAfter(
+    body: unknown,
+    given: Partial<WebhookReceived> & { readonly event: string },
+  ): Promise<bigint> {
+    const { gitHubPermissionSet } = naru.app.prisma;
+    await gitHubPermissionSet.upsert({
+      where: { userId },
+      create: { userId, generation: 0n },
+      update: { generation: 0n },
+    });
+    const [one] = fc.sample(received, { numRuns: 1, seed: 5 });
+    if (!one) throw new Error('no sample');
+    const { event, ...more } = given;
+    const payload: WebhookReceived = {
+      ...one.payload,
+      messageId: newId(),
+      sourceId,
+      provider: 'GITHUB',
+      verification: 'VERIFIED',
+      contentType: 'application/json',
+      headers: [{ name: 'x-github-event', value: event }],
+      ...more,
+    };
+    const attachment = Buffer.from(typeof body === 'string' ? body : JSON.stringify(body));
+    await projectWebhooks(naru.app, [entryOf({ payload, attachment }, 1)]);
+    return (await gitHubPermissionSet.findUniqueOrThrow({ where: { userId } })).generation;
+  }
+
+  // Nothing here names an account of ours, so what is about one repository reaches everybody's set.
+  const PUBLIC = { repository: { id: 1, owner: { id: 2 } }, sender: { id: 3 } };
+
+  test('ends older answers as soon as it is stored', async () => {
+    expect(await generationAfter(PUBLIC, { event: 'public' })).toBeGreaterThan(0n);
+  });
+
+  test('counts by its body where the header names another event, and by its header where it cannot be read', async () => {
+    expect(await generationAfter(PUBLIC, { event: 'push' })).toBeGreaterThan(0n);
+    expect(await generationAfter('{"member":', { event: 'member' })).toBeGreaterThan(0n);
+  });
+
+  test('is not believed of anybody else', async () => {
+    expect(await generationAfter(PUBLIC, { event: 'public', verification: 'UNVERIFIED' })).toBe(0n);
+    expect(await generationAfter(PUBLIC, { event: 'public', provider: 'GITEA' })).toBe(0n);
+    expect(await generationAfter(MEMBER, { event: 'member', provider: 'NONE' })).toBe(0n);
+  });
+
+  test('is nothing where it is about something else', async () => {
+    const push = { ref: '', before: '', after: '', commits: [], ...PUBLIC };
+    expect(await generationAfter(push, { event: 'push' })).toBe(0n);
+  });
+});

@@ -1,20 +1,18 @@
 import type { Services } from '#context.ts';
 import type { Sql } from '#database/client.ts';
-import { parsePayload } from '#lib/body-text.ts';
 import { transact } from '#outbox.ts';
 import type { Entry } from '#pubsub/bus.ts';
 import { type WebhookReceived, webhookStored } from '#pubsub/topics/webhooks.ts';
 import { packBody, type StoredBody, unpackBody } from './body.ts';
 import { findClaimedBody, releaseClaimedBodies } from './claimed-body.ts';
+import { type Envelope, readEnvelope } from './envelope.ts';
 import { WEBHOOK_FEED, WEBHOOK_FEED_KEY } from './feed.ts';
 import { takeLaneSequences } from './lane.ts';
-import { NO_FIELDS, type WebhookFields } from './providers/provider.ts';
-import { PROVIDERS } from './providers/table.ts';
-import { storeRepositories } from './repository.ts';
+import { fencePermissions } from './permissions/fence.ts';
+import { type RepositorySighting, storeRepositories } from './repository.ts';
 
-interface Prepared {
+interface Prepared extends Envelope {
   readonly received: WebhookReceived;
-  readonly fields: WebhookFields;
   readonly body: StoredBody;
   readonly byteSize: number;
 }
@@ -48,7 +46,7 @@ async function projectPart(app: Services, batch: readonly Entry<WebhookReceived>
   const found = await Promise.all(batch.map((entry) => prepare(app, entry)));
   const prepared = found.filter((one) => one !== null);
   const head = await transact(app, async (sql, announce) => {
-    const stored = await store(sql, prepared);
+    const stored = await store(sql, prepared, new URL(app.config.github.url).origin);
     await releaseClaimedBodies(sql, idsOfClaimed(batch));
     if (stored === null) return null;
     await announce(webhookStored, WEBHOOK_FEED_KEY, { position: stored.toString() });
@@ -81,27 +79,15 @@ async function prepare(app: Services, entry: Entry<WebhookReceived>): Promise<Pr
     raw = entry.attachment ?? new Uint8Array();
     body = await packBody(raw);
   }
-  return { received, fields: readFields(app, received, raw), body, byteSize: raw.byteLength };
-}
-
-/** A message whose fields cannot be read is kept without them: it must not hold up what follows. */
-function readFields(app: Services, received: WebhookReceived, raw: Uint8Array): WebhookFields {
-  try {
-    return PROVIDERS[received.provider].readFields({
-      header: (name) => received.headers.find((header) => header.name === name)?.value ?? null,
-      payload: parsePayload(received.contentType, raw),
-    });
-  } catch (error) {
-    app.log.warn(
-      { error, messageId: received.messageId },
-      'A webhook is stored without its fields',
-    );
-    return NO_FIELDS;
-  }
+  return { received, ...readEnvelope(app, received, raw), body, byteSize: raw.byteLength };
 }
 
 /** The feed's new head; null when every message of the batch was there already. */
-async function store(sql: Sql, batch: readonly Prepared[]): Promise<bigint | null> {
+async function store(
+  sql: Sql,
+  batch: readonly Prepared[],
+  gitHubOrigin: string,
+): Promise<bigint | null> {
   // The lock comes first: it orders projectors, so that what is there and what is next stay true.
   const [feed] = await sql.query<{ last_position: string }>(
     'SELECT last_position FROM feed WHERE name = $1 AND key = $2 FOR UPDATE',
@@ -112,17 +98,23 @@ async function store(sql: Sql, batch: readonly Prepared[]): Promise<bigint | nul
   if (fresh.length === 0) return null;
 
   const sources = await existingSources(sql, fresh);
-  const repositories = await storeRepositories(
+  const sightings = fresh.map((one) => sightingOf(one, sources, gitHubOrigin));
+  const findRepository = await storeRepositories(
     sql,
-    fresh.filter(({ received }) => sources.has(received.sourceId ?? '')),
+    sightings.filter((sighting) => sighting !== null),
   );
   const first = BigInt(feed.last_position) + 1n;
-  const places = fresh.map(({ received, fields }) => {
+  const places = fresh.map(({ received }, index) => {
     const sourceId = sources.has(received.sourceId ?? '') ? received.sourceId : null;
-    const repositoryId = repositories.find(sourceId, fields.repository);
+    const repository = findRepository(sightings[index] ?? null);
     // What nobody vouches for is in nobody's inbox.
     const isPullable = sourceId !== null && received.verification !== 'UNVERIFIED';
-    return { sourceId, repositoryId, laneId: isPullable ? (repositoryId ?? sourceId) : null };
+    return {
+      sourceId,
+      repositoryId: repository?.id ?? null,
+      githubId: repository?.githubId ?? null,
+      laneId: isPullable ? (repository?.id ?? sourceId) : null,
+    };
   });
   const nextInLane = await takeLaneSequences(sql, places);
   const rows = fresh.map(({ received, fields, byteSize }, index) => {
@@ -145,19 +137,29 @@ async function store(sql: Sql, batch: readonly Prepared[]): Promise<bigint | nul
       action: fields.action,
       branch: fields.branch,
       sender: fields.sender,
+      occurred_at: fields.occurredAt,
+      verification_failure: received.verificationFailure ?? null,
       received_at: received.receivedAt,
     };
   });
   await sql.query(INSERT_MESSAGES, [JSON.stringify(rows, cleaned)], 'insert-webhook-messages');
   await sql.query(
-    `INSERT INTO webhook_body (message_id, compressed, data)
-     SELECT * FROM unnest($1::uuid[], $2::boolean[], $3::bytea[])`,
+    `INSERT INTO webhook_body (message_id, compressed, data, payload_keys)
+     SELECT id, compressed, data, keys::bigint[]
+     FROM unnest($1::uuid[], $2::boolean[], $3::bytea[], $4::text[])
+       AS row (id, compressed, data, keys)`,
     [
       fresh.map(({ received }) => received.messageId),
       fresh.map(({ body }) => body.compressed),
       fresh.map(({ body }) => body.data),
+      // Each as one text: a list of lists would have to be as wide everywhere.
+      fresh.map(({ payloadKeys }) => `{${payloadKeys.join()}}`),
     ],
     'insert-webhook-bodies',
+  );
+  await fencePermissions(
+    sql,
+    fresh.flatMap(({ permissionEvents }) => permissionEvents),
   );
   const head = first + BigInt(fresh.length) - 1n;
   const bytes = fresh.reduce((sum, { byteSize }) => sum + byteSize, 0);
@@ -169,15 +171,32 @@ async function store(sql: Sql, batch: readonly Prepared[]): Promise<bigint | nul
   return head;
 }
 
+/** Null where there is none, or nobody vouches for what it says. */
+function sightingOf(
+  { received, fields }: Prepared,
+  sources: ReadonlySet<string>,
+  gitHubOrigin: string,
+): RepositorySighting | null {
+  const { sourceId, provider, verification } = received;
+  const { repository, occurredAt } = fields;
+  if (repository === null || sourceId === null || !sources.has(sourceId)) return null;
+  if (verification === 'UNVERIFIED') return null;
+  const isGitHub = provider === 'GITHUB' && verification === 'VERIFIED';
+  const isOnGitHub = isGitHub && repository.origin === gitHubOrigin;
+  const receivedAt = new Date(received.receivedAt);
+  return { sourceId, repository, isOnGitHub, occurredAt, receivedAt };
+}
+
 const INSERT_MESSAGES = `
   INSERT INTO webhook_message
     (id, position, source_id, repository_id, lane_id, lane_sequence, verification, path, method,
-     headers, content_type, byte_size, delivery_id, event_name, action, branch, sender, received_at)
+     headers, content_type, byte_size, delivery_id, event_name, action, branch, sender,
+     occurred_at, verification_failure, received_at)
   SELECT * FROM jsonb_to_recordset($1::jsonb) AS row
     (id uuid, position bigint, source_id uuid, repository_id uuid, lane_id uuid,
      lane_sequence bigint, verification verification_outcome, path text, method text, headers jsonb, content_type text,
      byte_size int, delivery_id text, event_name text, action text, branch text, sender text,
-     received_at timestamptz)`;
+     occurred_at timestamptz, verification_failure text, received_at timestamptz)`;
 
 async function withoutKnown(sql: Sql, batch: readonly Prepared[]): Promise<Prepared[]> {
   const byId = new Map(batch.map((prepared) => [prepared.received.messageId, prepared]));

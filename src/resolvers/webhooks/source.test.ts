@@ -80,3 +80,49 @@ test('sources that cannot be read again stay as they were', async () => {
   await expect(directory.refresh()).rejects.toThrow('down');
   expect(directory.find(['a', 'x'])?.path).toBe('a');
 });
+
+test('what was read before a change never takes the place of what was read after it', async () => {
+  await setSources(['old']);
+  const waiting: (() => void)[] = [];
+  const directory = createSourceDirectory(
+    {
+      async query(...given) {
+        const rows = await database.query(...given);
+        await new Promise<void>((resolve) => waiting.push(resolve));
+        return rows as never;
+      },
+    },
+    config,
+  );
+  const early = directory.refresh();
+  await expect.poll(() => waiting.length).toBe(1);
+  await setSources(['new']);
+  const late = directory.refresh();
+  await expect.poll(() => waiting.length).toBe(2);
+  waiting[1]?.();
+  await late;
+  waiting[0]?.();
+  await early;
+  expect([directory.find(['old']), directory.find(['new'])?.path]).toEqual([null, 'new']);
+});
+
+test('a source that cannot be verified as it is stored is told of once, and again when that is new', async () => {
+  const told: string[] = [];
+  const directory = createSourceDirectory(database, config, ({ what }) => told.push(what));
+  await setSources(['a']);
+  await database.query(`UPDATE webhook_source SET settings = '[]'`);
+  await directory.refresh();
+  await directory.refresh();
+  expect(told).toEqual(['Its settings are not those of this version']);
+  expect(directory.find(['a'])?.settings).toBeNull();
+  const secretId = newId();
+  await database.query(
+    `INSERT INTO webhook_source_secret (id, source_id, sealed) SELECT $1, id, 'x' FROM webhook_source`,
+    [secretId],
+  );
+  await directory.refresh();
+  await directory.refresh();
+  expect(told.slice(1)).toEqual([`Its secret ${secretId} does not open`]);
+  expect(directory.find(['a'])?.secrets()).toEqual([]);
+  expect(directory.find(['a'])?.hasClosedSecret()).toBe(true);
+});

@@ -1,20 +1,23 @@
 import { queryFromInfo } from '@pothos/plugin-prisma';
 import type { WebhookMessage as MessageRow } from '#generated/prisma/client.ts';
 import type { Header } from '#lib/redact-headers.ts';
-import { canReadMessage, readableMessages } from '#resolvers/webhooks/access.ts';
+import { canReadMessage } from '#resolvers/webhooks/access.ts';
 import { standingLoader } from '#resolvers/webhooks/inbox/status.ts';
 import {
   cursorOfMessage,
   listMessages,
+  type MessagePage,
   readPayload,
   readRawBody,
   watchMessages,
 } from '#resolvers/webhooks/message.ts';
+import { findReadableMessage, readRepository } from '#resolvers/webhooks/readable.ts';
 import { builder } from '#schema/builder.ts';
 import { pageComplexity, withBoth, withCost, withRateLimit, withScope } from '#schema/policy.ts';
 import { StreamCheckpoint, StreamItem, type StreamItemShape } from '#schema/stream.ts';
 import { parseFilter, WebhookMessageFilter } from './filter.ts';
 import { InboxState } from './inbox-state.ts';
+import { WebhookRepository } from './repository.ts';
 
 const VerificationOutcome = builder.enumType('VerificationOutcome', {
   description: 'What is known of who sent a webhook.',
@@ -46,9 +49,9 @@ export const WebhookMessage = builder.prismaNode('WebhookMessage', {
   // What is not there, or not for the viewer, is null and no error.
   nullable: true,
   description:
-    'One webhook that arrived. Read by those to whom, or to one of whose roles, its source is granted.',
+    'One webhook that arrived. Read by those to whom, or to one of whose roles, its source is granted, and by those whom GitHub lets see its repository.',
   authScopes: (message, ctx) => canReadMessage(ctx, message),
-  findUnique: (id, ctx) => ({ id, AND: [readableMessages(ctx.viewer)] }),
+  findUnique: (id, ctx) => findReadableMessage(ctx, id),
   fields: (t) => ({
     source: t.relation('source', {
       nullable: true,
@@ -94,7 +97,8 @@ export const WebhookMessage = builder.prismaNode('WebhookMessage', {
     }),
     eventName: t.exposeString('eventName', {
       nullable: true,
-      description: 'What happened, from its header, e.g. `push`.',
+      description:
+        'What happened, from its header, e.g. `push`; null where the signed body does not bear the header out.',
     }),
     action: t.exposeString('action', {
       nullable: true,
@@ -145,6 +149,37 @@ export const WebhookMessage = builder.prismaNode('WebhookMessage', {
   }),
 });
 
+interface Edge {
+  readonly node: MessageRow;
+  readonly cursorAt: (position: bigint) => string;
+  readonly cursor: string;
+}
+
+interface PageInfo {
+  readonly edges: readonly Edge[];
+  readonly hasNextPage: boolean;
+  readonly hasPreviousPage: boolean;
+  readonly startCursor: string | null;
+  readonly endCursor: string | null;
+}
+
+// A cursor is signed only when it is asked for. Made once, since an accessor in a literal keeps what it
+// closes over until the next full collection.
+const EDGE = {
+  get cursor(): string {
+    const { node, cursorAt } = this as unknown as Edge;
+    return cursorAt(node.position);
+  },
+};
+const PAGE_INFO = {
+  get startCursor(): string | null {
+    return (this as unknown as PageInfo).edges.at(0)?.cursor ?? null;
+  },
+  get endCursor(): string | null {
+    return (this as unknown as PageInfo).edges.at(-1)?.cursor ?? null;
+  },
+};
+
 const WebhookMessageConnection = builder.connectionObject(
   {
     type: WebhookMessage,
@@ -155,7 +190,10 @@ const WebhookMessageConnection = builder.connectionObject(
         type: 'Cursor',
         description:
           'The feed’s head from before the page was read: subscribe after it to go on from here.',
-        resolve: (connection) => (connection as unknown as { followCursor: string }).followCursor,
+        resolve: (connection) => {
+          const { followPosition, cursorAt } = connection as unknown as MessagePage<MessageRow>;
+          return cursorAt(followPosition);
+        },
       }),
     }),
   },
@@ -185,22 +223,16 @@ builder.queryField('webhookMessages', (t) =>
           paths: [['nodes'], ['edges', 'node']],
         });
         const found = await listMessages(ctx, { filter: parseFilter(filter), page }, selection);
-        return {
-          edges: [...found.messages],
-          get followCursor() {
-            return found.followCursor;
-          },
-          pageInfo: {
-            hasNextPage: found.hasNextPage,
-            hasPreviousPage: found.hasPreviousPage,
-            get startCursor() {
-              return found.messages.at(0)?.cursor ?? null;
-            },
-            get endCursor() {
-              return found.messages.at(-1)?.cursor ?? null;
-            },
-          },
-        };
+        const { messages, cursorAt, hasNextPage, hasPreviousPage } = found;
+        const edgeOf = (node: MessageRow): Edge =>
+          Object.assign(Object.create(EDGE), { node, cursorAt });
+        const edges = messages.map(edgeOf);
+        const pageInfo: PageInfo = Object.assign(Object.create(PAGE_INFO), {
+          edges,
+          hasNextPage,
+          hasPreviousPage,
+        });
+        return { ...found, edges, pageInfo };
       },
     },
     WebhookMessageConnection,
@@ -226,10 +258,42 @@ const WebhookMessageReceived = builder
     }),
   });
 
+interface PermissionChangedShape extends StreamItemShape {
+  readonly repositoryId: string;
+  readonly isAllowed: boolean;
+}
+
+const WebhookPermissionChanged = builder
+  .objectRef<PermissionChangedShape>('WebhookPermissionChanged')
+  .implement({
+    description:
+      'GitHub says something else than before of whether the viewer may see a repository. The stream goes on: with its ' +
+      'messages from here on, or without them. Told once and never replayed; its cursor is that of what came before it.',
+    interfaces: [StreamItem],
+    fields: (t) => ({
+      repositoryId: t.globalID({
+        description: 'The repository, known to the viewer or not.',
+        resolve: ({ repositoryId }) => ({ type: WebhookRepository, id: repositoryId }),
+      }),
+      repository: t.field({
+        type: WebhookRepository,
+        nullable: true,
+        description: 'The repository; null where the viewer may not know of it any more.',
+        resolve: ({ repositoryId }, _args, ctx) => readRepository(ctx, repositoryId),
+      }),
+      allowed: t.exposeBoolean('isAllowed', {
+        description: 'Whether the viewer may see its messages from now on.',
+      }),
+    }),
+  });
+
 const WebhookStreamItem = builder.unionType('WebhookStreamItem', {
   description: 'What the webhook stream carries.',
-  types: [WebhookMessageReceived, StreamCheckpoint],
-  resolveType: (item) => ('message' in item ? WebhookMessageReceived : StreamCheckpoint),
+  types: [WebhookMessageReceived, WebhookPermissionChanged, StreamCheckpoint],
+  resolveType: (item) => {
+    if ('message' in item) return WebhookMessageReceived;
+    return 'isAllowed' in item ? WebhookPermissionChanged : StreamCheckpoint;
+  },
 });
 
 builder.subscriptionField('webhookMessageReceived', (t) =>
@@ -237,8 +301,9 @@ builder.subscriptionField('webhookMessageReceived', (t) =>
     type: WebhookStreamItem,
     description:
       'Messages as they become readable: after `after`, replayed and then live without a seam, or from now on. What the ' +
-      'viewer may see is decided for each one when it is handed out. Needs the scope `webhooks:read`. Ends with ' +
-      'CURSOR_INVALID, CURSOR_EXPIRED or FEED_RESET rather than skip anything.',
+      'viewer may see is decided for each one when it is handed out; where GitHub is to decide and does not answer, the stream ' +
+      'waits. Needs the scope `webhooks:read`. Ends with CURSOR_INVALID, CURSOR_EXPIRED, FEED_RESET or, after a minute ' +
+      'of waiting for GitHub, UNAVAILABLE rather than skip anything.',
     ...withBoth(
       withScope('webhooks:read'),
       withRateLimit({ by: 'VIEWER', limit: 600, windowSeconds: 60 }),
@@ -257,6 +322,9 @@ builder.subscriptionField('webhookMessageReceived', (t) =>
     },
     subscribe: (_root, { filter, after }, ctx) =>
       watchMessages(ctx, { filter: parseFilter(filter), after: after ?? null }),
-    resolve: ({ cursor, item }) => (item === null ? { cursor } : { cursor, message: item }),
+    resolve: ({ cursor, item, aside }) => {
+      if (aside !== null) return { cursor, ...aside };
+      return item === null ? { cursor } : { cursor, message: item };
+    },
   }),
 );

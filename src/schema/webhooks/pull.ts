@@ -37,7 +37,10 @@ export const WebhookDelivery = builder.objectRef<Delivery>('WebhookDelivery').im
     }),
     message: t.prismaField({
       type: WebhookMessage,
-      description: 'The message.',
+      // Whatever becomes of it, the receipt is not lost with it.
+      nullable: true,
+      description:
+        'The message; null, beside an error, where it may not be seen any more, or is no longer kept.',
       resolve: async (query, delivery, _args, ctx) => {
         const message = await ctx.prisma.webhookMessage.findUnique({
           ...query,

@@ -14,7 +14,7 @@ const WebhookMessagesReplayed = builder.objectRef<Replayed>('WebhookMessagesRepl
   fields: (t) => ({
     count: t.exposeInt('count', { description: 'Messages made pending by this call.' }),
     hasMore: t.exposeBoolean('hasMore', {
-      description: `Whether it stopped at ${REPLAY_MAX}: the same call again goes on.`,
+      description: `Whether it stopped at ${REPLAY_MAX}: the same call, with another key, goes on.`,
     }),
   }),
 });
@@ -37,7 +37,7 @@ builder.mutationField('replayWebhookMessages', (t) =>
   t.field({
     type: WebhookMessagesReplayed,
     description:
-      'Makes settled messages, dead letters among them, pending again for the viewer and nobody else, as if never handed ' +
+      'Makes settled messages, dead and discarded letters among them, pending again for the viewer and nobody else, as if never handed ' +
       `out. At most ${REPLAY_MAX} a call, oldest first. Needs the scopes \`webhooks:pull\` and \`webhooks:read\`.`,
     ...withBoth(
       withScope('webhooks:pull', 'webhooks:read'),

@@ -4,7 +4,11 @@ import {
   RateLimitedError,
   UnauthenticatedError,
 } from '#lib/errors.ts';
-import { LEASE_SECONDS_MAX, SETTLE_MAX } from '#resolvers/webhooks/inbox/input.ts';
+import {
+  LEASE_SECONDS_MAX,
+  REASON_LENGTH_MAX,
+  SETTLE_MAX,
+} from '#resolvers/webhooks/inbox/input.ts';
 import {
   ackMessages,
   ackReceipts,
@@ -32,11 +36,13 @@ const RefusalReason = builder.enumType('WebhookReceiptRefusalReason', {
       description: 'It was acknowledged before: there is nothing left to do.',
     },
     DEAD: { description: 'It has become a dead letter.' },
+    DISCARDED: { description: 'It was a dead letter and was given up.' },
+    NOT_DEAD: { description: 'It is no dead letter, so there is nothing to give up.' },
     NOT_FOUND: { description: 'There is no such message that the viewer may see now.' },
   } as const,
 });
 
-const WebhookReceiptRefusal = builder.objectRef<Refusal>('WebhookReceiptRefusal').implement({
+export const WebhookReceiptRefusal = builder.objectRef<Refusal>('WebhookReceiptRefusal').implement({
   description: 'A receipt or id that did nothing. The others of the call are not affected.',
   fields: (t) => ({
     receipt: t.exposeString('receipt', {
@@ -53,7 +59,7 @@ const WebhookReceiptRefusal = builder.objectRef<Refusal>('WebhookReceiptRefusal'
   }),
 });
 
-const refusedField = 'Receipts and ids that did nothing, with the reason.';
+export const refusedField = 'Receipts and ids that did nothing, with the reason.';
 
 const WebhookMessagesAcknowledged = builder
   .objectRef<Settled>('WebhookMessagesAcknowledged')
@@ -140,7 +146,7 @@ const NackInput = builder.inputType('NackWebhookMessagesInput', {
       description: `Seconds until they are pending again, 0–${LEASE_SECONDS_MAX}.`,
     }),
     reason: t.string({
-      description: 'Kept for whoever looks at the dead letter, at most 1,000 characters.',
+      description: `Kept for whoever looks at the dead letter, at most ${REASON_LENGTH_MAX} characters.`,
     }),
   }),
 });

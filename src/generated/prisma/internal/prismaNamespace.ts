@@ -406,7 +406,12 @@ export const ModelName = {
   WebhookLane: 'WebhookLane',
   WebhookInboxFloor: 'WebhookInboxFloor',
   WebhookDelivery: 'WebhookDelivery',
+  WebhookInbox: 'WebhookInbox',
+  WebhookRepositoryWatch: 'WebhookRepositoryWatch',
+  WebhookSavedFilter: 'WebhookSavedFilter',
   OutboxEntry: 'OutboxEntry',
+  GitHubPermissionSet: 'GitHubPermissionSet',
+  GitHubPermission: 'GitHubPermission',
   User: 'User',
   Password: 'Password',
   PersonalAccessToken: 'PersonalAccessToken',
@@ -418,6 +423,7 @@ export const ModelName = {
   OutgoingMail: 'OutgoingMail',
   AuditEntry: 'AuditEntry',
   WebhookSource: 'WebhookSource',
+  WebhookSourceSecret: 'WebhookSourceSecret',
   WebhookSourceGrant: 'WebhookSourceGrant',
   WebhookRepository: 'WebhookRepository',
   WebhookMessage: 'WebhookMessage',
@@ -439,7 +445,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "busTopic" | "busEntry" | "busConsumer" | "busFailure" | "feed" | "idempotencyKey" | "webhookLane" | "webhookInboxFloor" | "webhookDelivery" | "outboxEntry" | "user" | "password" | "personalAccessToken" | "session" | "refreshToken" | "signingKey" | "oneTimeToken" | "gitHubAccount" | "outgoingMail" | "auditEntry" | "webhookSource" | "webhookSourceGrant" | "webhookRepository" | "webhookMessage" | "webhookBody" | "webhookClaimedBody" | "webhookPrunedMessage"
+    modelProps: "busTopic" | "busEntry" | "busConsumer" | "busFailure" | "feed" | "idempotencyKey" | "webhookLane" | "webhookInboxFloor" | "webhookDelivery" | "webhookInbox" | "webhookRepositoryWatch" | "webhookSavedFilter" | "outboxEntry" | "gitHubPermissionSet" | "gitHubPermission" | "user" | "password" | "personalAccessToken" | "session" | "refreshToken" | "signingKey" | "oneTimeToken" | "gitHubAccount" | "outgoingMail" | "auditEntry" | "webhookSource" | "webhookSourceSecret" | "webhookSourceGrant" | "webhookRepository" | "webhookMessage" | "webhookBody" | "webhookClaimedBody" | "webhookPrunedMessage"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -1109,6 +1115,228 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    WebhookInbox: {
+      payload: Prisma.$WebhookInboxPayload<ExtArgs>
+      fields: Prisma.WebhookInboxFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.WebhookInboxFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.WebhookInboxFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxPayload>
+        }
+        findFirst: {
+          args: Prisma.WebhookInboxFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.WebhookInboxFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxPayload>
+        }
+        findMany: {
+          args: Prisma.WebhookInboxFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxPayload>[]
+        }
+        create: {
+          args: Prisma.WebhookInboxCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxPayload>
+        }
+        createMany: {
+          args: Prisma.WebhookInboxCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.WebhookInboxCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxPayload>[]
+        }
+        delete: {
+          args: Prisma.WebhookInboxDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxPayload>
+        }
+        update: {
+          args: Prisma.WebhookInboxUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxPayload>
+        }
+        deleteMany: {
+          args: Prisma.WebhookInboxDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.WebhookInboxUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.WebhookInboxUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxPayload>[]
+        }
+        upsert: {
+          args: Prisma.WebhookInboxUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookInboxPayload>
+        }
+        aggregate: {
+          args: Prisma.WebhookInboxAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateWebhookInbox>
+        }
+        groupBy: {
+          args: Prisma.WebhookInboxGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookInboxGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.WebhookInboxCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookInboxCountAggregateOutputType> | number
+        }
+      }
+    }
+    WebhookRepositoryWatch: {
+      payload: Prisma.$WebhookRepositoryWatchPayload<ExtArgs>
+      fields: Prisma.WebhookRepositoryWatchFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.WebhookRepositoryWatchFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookRepositoryWatchPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.WebhookRepositoryWatchFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookRepositoryWatchPayload>
+        }
+        findFirst: {
+          args: Prisma.WebhookRepositoryWatchFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookRepositoryWatchPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.WebhookRepositoryWatchFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookRepositoryWatchPayload>
+        }
+        findMany: {
+          args: Prisma.WebhookRepositoryWatchFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookRepositoryWatchPayload>[]
+        }
+        create: {
+          args: Prisma.WebhookRepositoryWatchCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookRepositoryWatchPayload>
+        }
+        createMany: {
+          args: Prisma.WebhookRepositoryWatchCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.WebhookRepositoryWatchCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookRepositoryWatchPayload>[]
+        }
+        delete: {
+          args: Prisma.WebhookRepositoryWatchDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookRepositoryWatchPayload>
+        }
+        update: {
+          args: Prisma.WebhookRepositoryWatchUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookRepositoryWatchPayload>
+        }
+        deleteMany: {
+          args: Prisma.WebhookRepositoryWatchDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.WebhookRepositoryWatchUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.WebhookRepositoryWatchUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookRepositoryWatchPayload>[]
+        }
+        upsert: {
+          args: Prisma.WebhookRepositoryWatchUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookRepositoryWatchPayload>
+        }
+        aggregate: {
+          args: Prisma.WebhookRepositoryWatchAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateWebhookRepositoryWatch>
+        }
+        groupBy: {
+          args: Prisma.WebhookRepositoryWatchGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookRepositoryWatchGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.WebhookRepositoryWatchCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookRepositoryWatchCountAggregateOutputType> | number
+        }
+      }
+    }
+    WebhookSavedFilter: {
+      payload: Prisma.$WebhookSavedFilterPayload<ExtArgs>
+      fields: Prisma.WebhookSavedFilterFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.WebhookSavedFilterFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSavedFilterPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.WebhookSavedFilterFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSavedFilterPayload>
+        }
+        findFirst: {
+          args: Prisma.WebhookSavedFilterFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSavedFilterPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.WebhookSavedFilterFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSavedFilterPayload>
+        }
+        findMany: {
+          args: Prisma.WebhookSavedFilterFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSavedFilterPayload>[]
+        }
+        create: {
+          args: Prisma.WebhookSavedFilterCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSavedFilterPayload>
+        }
+        createMany: {
+          args: Prisma.WebhookSavedFilterCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.WebhookSavedFilterCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSavedFilterPayload>[]
+        }
+        delete: {
+          args: Prisma.WebhookSavedFilterDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSavedFilterPayload>
+        }
+        update: {
+          args: Prisma.WebhookSavedFilterUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSavedFilterPayload>
+        }
+        deleteMany: {
+          args: Prisma.WebhookSavedFilterDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.WebhookSavedFilterUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.WebhookSavedFilterUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSavedFilterPayload>[]
+        }
+        upsert: {
+          args: Prisma.WebhookSavedFilterUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSavedFilterPayload>
+        }
+        aggregate: {
+          args: Prisma.WebhookSavedFilterAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateWebhookSavedFilter>
+        }
+        groupBy: {
+          args: Prisma.WebhookSavedFilterGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookSavedFilterGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.WebhookSavedFilterCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookSavedFilterCountAggregateOutputType> | number
+        }
+      }
+    }
     OutboxEntry: {
       payload: Prisma.$OutboxEntryPayload<ExtArgs>
       fields: Prisma.OutboxEntryFieldRefs
@@ -1180,6 +1408,154 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         count: {
           args: Prisma.OutboxEntryCountArgs<ExtArgs>
           result: runtime.Types.Utils.Optional<Prisma.OutboxEntryCountAggregateOutputType> | number
+        }
+      }
+    }
+    GitHubPermissionSet: {
+      payload: Prisma.$GitHubPermissionSetPayload<ExtArgs>
+      fields: Prisma.GitHubPermissionSetFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.GitHubPermissionSetFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionSetPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.GitHubPermissionSetFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionSetPayload>
+        }
+        findFirst: {
+          args: Prisma.GitHubPermissionSetFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionSetPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.GitHubPermissionSetFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionSetPayload>
+        }
+        findMany: {
+          args: Prisma.GitHubPermissionSetFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionSetPayload>[]
+        }
+        create: {
+          args: Prisma.GitHubPermissionSetCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionSetPayload>
+        }
+        createMany: {
+          args: Prisma.GitHubPermissionSetCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.GitHubPermissionSetCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionSetPayload>[]
+        }
+        delete: {
+          args: Prisma.GitHubPermissionSetDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionSetPayload>
+        }
+        update: {
+          args: Prisma.GitHubPermissionSetUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionSetPayload>
+        }
+        deleteMany: {
+          args: Prisma.GitHubPermissionSetDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.GitHubPermissionSetUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.GitHubPermissionSetUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionSetPayload>[]
+        }
+        upsert: {
+          args: Prisma.GitHubPermissionSetUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionSetPayload>
+        }
+        aggregate: {
+          args: Prisma.GitHubPermissionSetAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateGitHubPermissionSet>
+        }
+        groupBy: {
+          args: Prisma.GitHubPermissionSetGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.GitHubPermissionSetGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.GitHubPermissionSetCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.GitHubPermissionSetCountAggregateOutputType> | number
+        }
+      }
+    }
+    GitHubPermission: {
+      payload: Prisma.$GitHubPermissionPayload<ExtArgs>
+      fields: Prisma.GitHubPermissionFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.GitHubPermissionFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.GitHubPermissionFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionPayload>
+        }
+        findFirst: {
+          args: Prisma.GitHubPermissionFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.GitHubPermissionFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionPayload>
+        }
+        findMany: {
+          args: Prisma.GitHubPermissionFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionPayload>[]
+        }
+        create: {
+          args: Prisma.GitHubPermissionCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionPayload>
+        }
+        createMany: {
+          args: Prisma.GitHubPermissionCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.GitHubPermissionCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionPayload>[]
+        }
+        delete: {
+          args: Prisma.GitHubPermissionDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionPayload>
+        }
+        update: {
+          args: Prisma.GitHubPermissionUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionPayload>
+        }
+        deleteMany: {
+          args: Prisma.GitHubPermissionDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.GitHubPermissionUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.GitHubPermissionUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionPayload>[]
+        }
+        upsert: {
+          args: Prisma.GitHubPermissionUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$GitHubPermissionPayload>
+        }
+        aggregate: {
+          args: Prisma.GitHubPermissionAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateGitHubPermission>
+        }
+        groupBy: {
+          args: Prisma.GitHubPermissionGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.GitHubPermissionGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.GitHubPermissionCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.GitHubPermissionCountAggregateOutputType> | number
         }
       }
     }
@@ -1997,6 +2373,80 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    WebhookSourceSecret: {
+      payload: Prisma.$WebhookSourceSecretPayload<ExtArgs>
+      fields: Prisma.WebhookSourceSecretFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.WebhookSourceSecretFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSourceSecretPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.WebhookSourceSecretFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSourceSecretPayload>
+        }
+        findFirst: {
+          args: Prisma.WebhookSourceSecretFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSourceSecretPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.WebhookSourceSecretFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSourceSecretPayload>
+        }
+        findMany: {
+          args: Prisma.WebhookSourceSecretFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSourceSecretPayload>[]
+        }
+        create: {
+          args: Prisma.WebhookSourceSecretCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSourceSecretPayload>
+        }
+        createMany: {
+          args: Prisma.WebhookSourceSecretCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.WebhookSourceSecretCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSourceSecretPayload>[]
+        }
+        delete: {
+          args: Prisma.WebhookSourceSecretDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSourceSecretPayload>
+        }
+        update: {
+          args: Prisma.WebhookSourceSecretUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSourceSecretPayload>
+        }
+        deleteMany: {
+          args: Prisma.WebhookSourceSecretDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.WebhookSourceSecretUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.WebhookSourceSecretUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSourceSecretPayload>[]
+        }
+        upsert: {
+          args: Prisma.WebhookSourceSecretUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$WebhookSourceSecretPayload>
+        }
+        aggregate: {
+          args: Prisma.WebhookSourceSecretAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateWebhookSourceSecret>
+        }
+        groupBy: {
+          args: Prisma.WebhookSourceSecretGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookSourceSecretGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.WebhookSourceSecretCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.WebhookSourceSecretCountAggregateOutputType> | number
+        }
+      }
+    }
     WebhookSourceGrant: {
       payload: Prisma.$WebhookSourceGrantPayload<ExtArgs>
       fields: Prisma.WebhookSourceGrantFieldRefs
@@ -2567,6 +3017,7 @@ export const WebhookLaneScalarFieldEnum = {
   id: 'id',
   sourceId: 'sourceId',
   repositoryId: 'repositoryId',
+  githubId: 'githubId',
   lastSequence: 'lastSequence',
   prunedSequence: 'prunedSequence'
 } as const
@@ -2599,6 +3050,36 @@ export const WebhookDeliveryScalarFieldEnum = {
 export type WebhookDeliveryScalarFieldEnum = (typeof WebhookDeliveryScalarFieldEnum)[keyof typeof WebhookDeliveryScalarFieldEnum]
 
 
+export const WebhookInboxScalarFieldEnum = {
+  userId: 'userId',
+  version: 'version'
+} as const
+
+export type WebhookInboxScalarFieldEnum = (typeof WebhookInboxScalarFieldEnum)[keyof typeof WebhookInboxScalarFieldEnum]
+
+
+export const WebhookRepositoryWatchScalarFieldEnum = {
+  userId: 'userId',
+  repositoryId: 'repositoryId',
+  isWatched: 'isWatched',
+  createdAt: 'createdAt'
+} as const
+
+export type WebhookRepositoryWatchScalarFieldEnum = (typeof WebhookRepositoryWatchScalarFieldEnum)[keyof typeof WebhookRepositoryWatchScalarFieldEnum]
+
+
+export const WebhookSavedFilterScalarFieldEnum = {
+  id: 'id',
+  userId: 'userId',
+  name: 'name',
+  filter: 'filter',
+  createdAt: 'createdAt',
+  updatedAt: 'updatedAt'
+} as const
+
+export type WebhookSavedFilterScalarFieldEnum = (typeof WebhookSavedFilterScalarFieldEnum)[keyof typeof WebhookSavedFilterScalarFieldEnum]
+
+
 export const OutboxEntryScalarFieldEnum = {
   sequence: 'sequence',
   id: 'id',
@@ -2609,6 +3090,31 @@ export const OutboxEntryScalarFieldEnum = {
 } as const
 
 export type OutboxEntryScalarFieldEnum = (typeof OutboxEntryScalarFieldEnum)[keyof typeof OutboxEntryScalarFieldEnum]
+
+
+export const GitHubPermissionSetScalarFieldEnum = {
+  userId: 'userId',
+  linkId: 'linkId',
+  generation: 'generation',
+  checkedAt: 'checkedAt',
+  validUntil: 'validUntil',
+  isStale: 'isStale',
+  etags: 'etags'
+} as const
+
+export type GitHubPermissionSetScalarFieldEnum = (typeof GitHubPermissionSetScalarFieldEnum)[keyof typeof GitHubPermissionSetScalarFieldEnum]
+
+
+export const GitHubPermissionScalarFieldEnum = {
+  userId: 'userId',
+  repositoryId: 'repositoryId',
+  ownerId: 'ownerId',
+  state: 'state',
+  checkedAt: 'checkedAt',
+  validUntil: 'validUntil'
+} as const
+
+export type GitHubPermissionScalarFieldEnum = (typeof GitHubPermissionScalarFieldEnum)[keyof typeof GitHubPermissionScalarFieldEnum]
 
 
 export const UserScalarFieldEnum = {
@@ -2720,6 +3226,7 @@ export const GitHubAccountScalarFieldEnum = {
   accessTokenExpiresAt: 'accessTokenExpiresAt',
   refreshTokenSealed: 'refreshTokenSealed',
   refreshTokenExpiresAt: 'refreshTokenExpiresAt',
+  showsPrivate: 'showsPrivate',
   linkedAt: 'linkedAt',
   updatedAt: 'updatedAt'
 } as const
@@ -2761,12 +3268,29 @@ export const WebhookSourceScalarFieldEnum = {
   id: 'id',
   path: 'path',
   provider: 'provider',
+  verificationMode: 'verificationMode',
   secretSetting: 'secretSetting',
+  settings: 'settings',
+  bodyBytesMax: 'bodyBytesMax',
+  messagesPerMinute: 'messagesPerMinute',
+  toleranceSeconds: 'toleranceSeconds',
+  deletedAt: 'deletedAt',
   createdAt: 'createdAt',
   updatedAt: 'updatedAt'
 } as const
 
 export type WebhookSourceScalarFieldEnum = (typeof WebhookSourceScalarFieldEnum)[keyof typeof WebhookSourceScalarFieldEnum]
+
+
+export const WebhookSourceSecretScalarFieldEnum = {
+  id: 'id',
+  sourceId: 'sourceId',
+  sealed: 'sealed',
+  createdAt: 'createdAt',
+  endsAt: 'endsAt'
+} as const
+
+export type WebhookSourceSecretScalarFieldEnum = (typeof WebhookSourceSecretScalarFieldEnum)[keyof typeof WebhookSourceSecretScalarFieldEnum]
 
 
 export const WebhookSourceGrantScalarFieldEnum = {
@@ -2785,6 +3309,8 @@ export const WebhookRepositoryScalarFieldEnum = {
   sourceId: 'sourceId',
   providerId: 'providerId',
   fullName: 'fullName',
+  previousNames: 'previousNames',
+  githubId: 'githubId',
   createdAt: 'createdAt',
   updatedAt: 'updatedAt'
 } as const
@@ -2810,6 +3336,8 @@ export const WebhookMessageScalarFieldEnum = {
   action: 'action',
   branch: 'branch',
   sender: 'sender',
+  occurredAt: 'occurredAt',
+  verificationFailure: 'verificationFailure',
   receivedAt: 'receivedAt'
 } as const
 
@@ -2819,7 +3347,8 @@ export type WebhookMessageScalarFieldEnum = (typeof WebhookMessageScalarFieldEnu
 export const WebhookBodyScalarFieldEnum = {
   messageId: 'messageId',
   compressed: 'compressed',
-  data: 'data'
+  data: 'data',
+  payloadKeys: 'payloadKeys'
 } as const
 
 export type WebhookBodyScalarFieldEnum = (typeof WebhookBodyScalarFieldEnum)[keyof typeof WebhookBodyScalarFieldEnum]
@@ -2988,6 +3517,27 @@ export type ListEnumDeliveryStateFieldRefInput<$PrismaModel> = FieldRefInputType
 
 
 /**
+ * Reference to a field of type 'Boolean'
+ */
+export type BooleanFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'Boolean'>
+    
+
+
+/**
+ * Reference to a field of type 'GitHubPermissionState'
+ */
+export type EnumGitHubPermissionStateFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'GitHubPermissionState'>
+    
+
+
+/**
+ * Reference to a field of type 'GitHubPermissionState[]'
+ */
+export type ListEnumGitHubPermissionStateFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'GitHubPermissionState[]'>
+    
+
+
+/**
  * Reference to a field of type 'Role[]'
  */
 export type ListEnumRoleFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'Role[]'>
@@ -2998,13 +3548,6 @@ export type ListEnumRoleFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaM
  * Reference to a field of type 'Role'
  */
 export type EnumRoleFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'Role'>
-    
-
-
-/**
- * Reference to a field of type 'Boolean'
- */
-export type BooleanFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'Boolean'>
     
 
 
@@ -3075,6 +3618,20 @@ export type EnumWebhookProviderFieldRefInput<$PrismaModel> = FieldRefInputType<$
  * Reference to a field of type 'WebhookProvider[]'
  */
 export type ListEnumWebhookProviderFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'WebhookProvider[]'>
+    
+
+
+/**
+ * Reference to a field of type 'VerificationMode'
+ */
+export type EnumVerificationModeFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'VerificationMode'>
+    
+
+
+/**
+ * Reference to a field of type 'VerificationMode[]'
+ */
+export type ListEnumVerificationModeFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'VerificationMode[]'>
     
 
 
@@ -3265,7 +3822,12 @@ export type GlobalOmitConfig = {
   webhookLane?: Prisma.WebhookLaneOmit
   webhookInboxFloor?: Prisma.WebhookInboxFloorOmit
   webhookDelivery?: Prisma.WebhookDeliveryOmit
+  webhookInbox?: Prisma.WebhookInboxOmit
+  webhookRepositoryWatch?: Prisma.WebhookRepositoryWatchOmit
+  webhookSavedFilter?: Prisma.WebhookSavedFilterOmit
   outboxEntry?: Prisma.OutboxEntryOmit
+  gitHubPermissionSet?: Prisma.GitHubPermissionSetOmit
+  gitHubPermission?: Prisma.GitHubPermissionOmit
   user?: Prisma.UserOmit
   password?: Prisma.PasswordOmit
   personalAccessToken?: Prisma.PersonalAccessTokenOmit
@@ -3277,6 +3839,7 @@ export type GlobalOmitConfig = {
   outgoingMail?: Prisma.OutgoingMailOmit
   auditEntry?: Prisma.AuditEntryOmit
   webhookSource?: Prisma.WebhookSourceOmit
+  webhookSourceSecret?: Prisma.WebhookSourceSecretOmit
   webhookSourceGrant?: Prisma.WebhookSourceGrantOmit
   webhookRepository?: Prisma.WebhookRepositoryOmit
   webhookMessage?: Prisma.WebhookMessageOmit

@@ -60,7 +60,12 @@ export const ModelName = {
   WebhookLane: 'WebhookLane',
   WebhookInboxFloor: 'WebhookInboxFloor',
   WebhookDelivery: 'WebhookDelivery',
+  WebhookInbox: 'WebhookInbox',
+  WebhookRepositoryWatch: 'WebhookRepositoryWatch',
+  WebhookSavedFilter: 'WebhookSavedFilter',
   OutboxEntry: 'OutboxEntry',
+  GitHubPermissionSet: 'GitHubPermissionSet',
+  GitHubPermission: 'GitHubPermission',
   User: 'User',
   Password: 'Password',
   PersonalAccessToken: 'PersonalAccessToken',
@@ -72,6 +77,7 @@ export const ModelName = {
   OutgoingMail: 'OutgoingMail',
   AuditEntry: 'AuditEntry',
   WebhookSource: 'WebhookSource',
+  WebhookSourceSecret: 'WebhookSourceSecret',
   WebhookSourceGrant: 'WebhookSourceGrant',
   WebhookRepository: 'WebhookRepository',
   WebhookMessage: 'WebhookMessage',
@@ -183,6 +189,7 @@ export const WebhookLaneScalarFieldEnum = {
   id: 'id',
   sourceId: 'sourceId',
   repositoryId: 'repositoryId',
+  githubId: 'githubId',
   lastSequence: 'lastSequence',
   prunedSequence: 'prunedSequence'
 } as const
@@ -215,6 +222,36 @@ export const WebhookDeliveryScalarFieldEnum = {
 export type WebhookDeliveryScalarFieldEnum = (typeof WebhookDeliveryScalarFieldEnum)[keyof typeof WebhookDeliveryScalarFieldEnum]
 
 
+export const WebhookInboxScalarFieldEnum = {
+  userId: 'userId',
+  version: 'version'
+} as const
+
+export type WebhookInboxScalarFieldEnum = (typeof WebhookInboxScalarFieldEnum)[keyof typeof WebhookInboxScalarFieldEnum]
+
+
+export const WebhookRepositoryWatchScalarFieldEnum = {
+  userId: 'userId',
+  repositoryId: 'repositoryId',
+  isWatched: 'isWatched',
+  createdAt: 'createdAt'
+} as const
+
+export type WebhookRepositoryWatchScalarFieldEnum = (typeof WebhookRepositoryWatchScalarFieldEnum)[keyof typeof WebhookRepositoryWatchScalarFieldEnum]
+
+
+export const WebhookSavedFilterScalarFieldEnum = {
+  id: 'id',
+  userId: 'userId',
+  name: 'name',
+  filter: 'filter',
+  createdAt: 'createdAt',
+  updatedAt: 'updatedAt'
+} as const
+
+export type WebhookSavedFilterScalarFieldEnum = (typeof WebhookSavedFilterScalarFieldEnum)[keyof typeof WebhookSavedFilterScalarFieldEnum]
+
+
 export const OutboxEntryScalarFieldEnum = {
   sequence: 'sequence',
   id: 'id',
@@ -225,6 +262,31 @@ export const OutboxEntryScalarFieldEnum = {
 } as const
 
 export type OutboxEntryScalarFieldEnum = (typeof OutboxEntryScalarFieldEnum)[keyof typeof OutboxEntryScalarFieldEnum]
+
+
+export const GitHubPermissionSetScalarFieldEnum = {
+  userId: 'userId',
+  linkId: 'linkId',
+  generation: 'generation',
+  checkedAt: 'checkedAt',
+  validUntil: 'validUntil',
+  isStale: 'isStale',
+  etags: 'etags'
+} as const
+
+export type GitHubPermissionSetScalarFieldEnum = (typeof GitHubPermissionSetScalarFieldEnum)[keyof typeof GitHubPermissionSetScalarFieldEnum]
+
+
+export const GitHubPermissionScalarFieldEnum = {
+  userId: 'userId',
+  repositoryId: 'repositoryId',
+  ownerId: 'ownerId',
+  state: 'state',
+  checkedAt: 'checkedAt',
+  validUntil: 'validUntil'
+} as const
+
+export type GitHubPermissionScalarFieldEnum = (typeof GitHubPermissionScalarFieldEnum)[keyof typeof GitHubPermissionScalarFieldEnum]
 
 
 export const UserScalarFieldEnum = {
@@ -336,6 +398,7 @@ export const GitHubAccountScalarFieldEnum = {
   accessTokenExpiresAt: 'accessTokenExpiresAt',
   refreshTokenSealed: 'refreshTokenSealed',
   refreshTokenExpiresAt: 'refreshTokenExpiresAt',
+  showsPrivate: 'showsPrivate',
   linkedAt: 'linkedAt',
   updatedAt: 'updatedAt'
 } as const
@@ -377,12 +440,29 @@ export const WebhookSourceScalarFieldEnum = {
   id: 'id',
   path: 'path',
   provider: 'provider',
+  verificationMode: 'verificationMode',
   secretSetting: 'secretSetting',
+  settings: 'settings',
+  bodyBytesMax: 'bodyBytesMax',
+  messagesPerMinute: 'messagesPerMinute',
+  toleranceSeconds: 'toleranceSeconds',
+  deletedAt: 'deletedAt',
   createdAt: 'createdAt',
   updatedAt: 'updatedAt'
 } as const
 
 export type WebhookSourceScalarFieldEnum = (typeof WebhookSourceScalarFieldEnum)[keyof typeof WebhookSourceScalarFieldEnum]
+
+
+export const WebhookSourceSecretScalarFieldEnum = {
+  id: 'id',
+  sourceId: 'sourceId',
+  sealed: 'sealed',
+  createdAt: 'createdAt',
+  endsAt: 'endsAt'
+} as const
+
+export type WebhookSourceSecretScalarFieldEnum = (typeof WebhookSourceSecretScalarFieldEnum)[keyof typeof WebhookSourceSecretScalarFieldEnum]
 
 
 export const WebhookSourceGrantScalarFieldEnum = {
@@ -401,6 +481,8 @@ export const WebhookRepositoryScalarFieldEnum = {
   sourceId: 'sourceId',
   providerId: 'providerId',
   fullName: 'fullName',
+  previousNames: 'previousNames',
+  githubId: 'githubId',
   createdAt: 'createdAt',
   updatedAt: 'updatedAt'
 } as const
@@ -426,6 +508,8 @@ export const WebhookMessageScalarFieldEnum = {
   action: 'action',
   branch: 'branch',
   sender: 'sender',
+  occurredAt: 'occurredAt',
+  verificationFailure: 'verificationFailure',
   receivedAt: 'receivedAt'
 } as const
 
@@ -435,7 +519,8 @@ export type WebhookMessageScalarFieldEnum = (typeof WebhookMessageScalarFieldEnu
 export const WebhookBodyScalarFieldEnum = {
   messageId: 'messageId',
   compressed: 'compressed',
-  data: 'data'
+  data: 'data',
+  payloadKeys: 'payloadKeys'
 } as const
 
 export type WebhookBodyScalarFieldEnum = (typeof WebhookBodyScalarFieldEnum)[keyof typeof WebhookBodyScalarFieldEnum]

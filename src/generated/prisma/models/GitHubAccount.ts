@@ -44,6 +44,7 @@ export type GitHubAccountMinAggregateOutputType = {
   accessTokenExpiresAt: Date | null
   refreshTokenSealed: runtime.Bytes | null
   refreshTokenExpiresAt: Date | null
+  showsPrivate: boolean | null
   linkedAt: Date | null
   updatedAt: Date | null
 }
@@ -58,6 +59,7 @@ export type GitHubAccountMaxAggregateOutputType = {
   accessTokenExpiresAt: Date | null
   refreshTokenSealed: runtime.Bytes | null
   refreshTokenExpiresAt: Date | null
+  showsPrivate: boolean | null
   linkedAt: Date | null
   updatedAt: Date | null
 }
@@ -72,6 +74,7 @@ export type GitHubAccountCountAggregateOutputType = {
   accessTokenExpiresAt: number
   refreshTokenSealed: number
   refreshTokenExpiresAt: number
+  showsPrivate: number
   linkedAt: number
   updatedAt: number
   _all: number
@@ -96,6 +99,7 @@ export type GitHubAccountMinAggregateInputType = {
   accessTokenExpiresAt?: true
   refreshTokenSealed?: true
   refreshTokenExpiresAt?: true
+  showsPrivate?: true
   linkedAt?: true
   updatedAt?: true
 }
@@ -110,6 +114,7 @@ export type GitHubAccountMaxAggregateInputType = {
   accessTokenExpiresAt?: true
   refreshTokenSealed?: true
   refreshTokenExpiresAt?: true
+  showsPrivate?: true
   linkedAt?: true
   updatedAt?: true
 }
@@ -124,6 +129,7 @@ export type GitHubAccountCountAggregateInputType = {
   accessTokenExpiresAt?: true
   refreshTokenSealed?: true
   refreshTokenExpiresAt?: true
+  showsPrivate?: true
   linkedAt?: true
   updatedAt?: true
   _all?: true
@@ -225,6 +231,7 @@ export type GitHubAccountGroupByOutputType = {
   accessTokenExpiresAt: Date | null
   refreshTokenSealed: runtime.Bytes | null
   refreshTokenExpiresAt: Date | null
+  showsPrivate: boolean
   linkedAt: Date
   updatedAt: Date
   _count: GitHubAccountCountAggregateOutputType | null
@@ -262,6 +269,7 @@ export type GitHubAccountWhereInput = {
   accessTokenExpiresAt?: Prisma.DateTimeNullableFilter<"GitHubAccount"> | Date | string | null
   refreshTokenSealed?: Prisma.BytesNullableFilter<"GitHubAccount"> | runtime.Bytes | null
   refreshTokenExpiresAt?: Prisma.DateTimeNullableFilter<"GitHubAccount"> | Date | string | null
+  showsPrivate?: Prisma.BoolFilter<"GitHubAccount"> | boolean
   linkedAt?: Prisma.DateTimeFilter<"GitHubAccount"> | Date | string
   updatedAt?: Prisma.DateTimeFilter<"GitHubAccount"> | Date | string
   user?: Prisma.XOR<Prisma.UserScalarRelationFilter, Prisma.UserWhereInput>
@@ -277,6 +285,7 @@ export type GitHubAccountOrderByWithRelationInput = {
   accessTokenExpiresAt?: Prisma.SortOrderInput | Prisma.SortOrder
   refreshTokenSealed?: Prisma.SortOrderInput | Prisma.SortOrder
   refreshTokenExpiresAt?: Prisma.SortOrderInput | Prisma.SortOrder
+  showsPrivate?: Prisma.SortOrder
   linkedAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
   user?: Prisma.UserOrderByWithRelationInput
@@ -295,6 +304,7 @@ export type GitHubAccountWhereUniqueInput = Prisma.AtLeast<{
   accessTokenExpiresAt?: Prisma.DateTimeNullableFilter<"GitHubAccount"> | Date | string | null
   refreshTokenSealed?: Prisma.BytesNullableFilter<"GitHubAccount"> | runtime.Bytes | null
   refreshTokenExpiresAt?: Prisma.DateTimeNullableFilter<"GitHubAccount"> | Date | string | null
+  showsPrivate?: Prisma.BoolFilter<"GitHubAccount"> | boolean
   linkedAt?: Prisma.DateTimeFilter<"GitHubAccount"> | Date | string
   updatedAt?: Prisma.DateTimeFilter<"GitHubAccount"> | Date | string
   user?: Prisma.XOR<Prisma.UserScalarRelationFilter, Prisma.UserWhereInput>
@@ -310,6 +320,7 @@ export type GitHubAccountOrderByWithAggregationInput = {
   accessTokenExpiresAt?: Prisma.SortOrderInput | Prisma.SortOrder
   refreshTokenSealed?: Prisma.SortOrderInput | Prisma.SortOrder
   refreshTokenExpiresAt?: Prisma.SortOrderInput | Prisma.SortOrder
+  showsPrivate?: Prisma.SortOrder
   linkedAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
   _count?: Prisma.GitHubAccountCountOrderByAggregateInput
@@ -332,6 +343,7 @@ export type GitHubAccountScalarWhereWithAggregatesInput = {
   accessTokenExpiresAt?: Prisma.DateTimeNullableWithAggregatesFilter<"GitHubAccount"> | Date | string | null
   refreshTokenSealed?: Prisma.BytesNullableWithAggregatesFilter<"GitHubAccount"> | runtime.Bytes | null
   refreshTokenExpiresAt?: Prisma.DateTimeNullableWithAggregatesFilter<"GitHubAccount"> | Date | string | null
+  showsPrivate?: Prisma.BoolWithAggregatesFilter<"GitHubAccount"> | boolean
   linkedAt?: Prisma.DateTimeWithAggregatesFilter<"GitHubAccount"> | Date | string
   updatedAt?: Prisma.DateTimeWithAggregatesFilter<"GitHubAccount"> | Date | string
 }
@@ -345,6 +357,7 @@ export type GitHubAccountCreateInput = {
   accessTokenExpiresAt?: Date | string | null
   refreshTokenSealed?: runtime.Bytes | null
   refreshTokenExpiresAt?: Date | string | null
+  showsPrivate?: boolean
   linkedAt?: Date | string
   updatedAt?: Date | string
   user: Prisma.UserCreateNestedOneWithoutGithubAccountInput
@@ -360,6 +373,7 @@ export type GitHubAccountUncheckedCreateInput = {
   accessTokenExpiresAt?: Date | string | null
   refreshTokenSealed?: runtime.Bytes | null
   refreshTokenExpiresAt?: Date | string | null
+  showsPrivate?: boolean
   linkedAt?: Date | string
   updatedAt?: Date | string
 }
@@ -373,6 +387,7 @@ export type GitHubAccountUpdateInput = {
   accessTokenExpiresAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   refreshTokenSealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
   refreshTokenExpiresAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  showsPrivate?: Prisma.BoolFieldUpdateOperationsInput | boolean
   linkedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   user?: Prisma.UserUpdateOneRequiredWithoutGithubAccountNestedInput
@@ -388,6 +403,7 @@ export type GitHubAccountUncheckedUpdateInput = {
   accessTokenExpiresAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   refreshTokenSealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
   refreshTokenExpiresAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  showsPrivate?: Prisma.BoolFieldUpdateOperationsInput | boolean
   linkedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
@@ -402,6 +418,7 @@ export type GitHubAccountCreateManyInput = {
   accessTokenExpiresAt?: Date | string | null
   refreshTokenSealed?: runtime.Bytes | null
   refreshTokenExpiresAt?: Date | string | null
+  showsPrivate?: boolean
   linkedAt?: Date | string
   updatedAt?: Date | string
 }
@@ -415,6 +432,7 @@ export type GitHubAccountUpdateManyMutationInput = {
   accessTokenExpiresAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   refreshTokenSealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
   refreshTokenExpiresAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  showsPrivate?: Prisma.BoolFieldUpdateOperationsInput | boolean
   linkedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
@@ -429,6 +447,7 @@ export type GitHubAccountUncheckedUpdateManyInput = {
   accessTokenExpiresAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   refreshTokenSealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
   refreshTokenExpiresAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  showsPrivate?: Prisma.BoolFieldUpdateOperationsInput | boolean
   linkedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
@@ -448,6 +467,7 @@ export type GitHubAccountCountOrderByAggregateInput = {
   accessTokenExpiresAt?: Prisma.SortOrder
   refreshTokenSealed?: Prisma.SortOrder
   refreshTokenExpiresAt?: Prisma.SortOrder
+  showsPrivate?: Prisma.SortOrder
   linkedAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
 }
@@ -466,6 +486,7 @@ export type GitHubAccountMaxOrderByAggregateInput = {
   accessTokenExpiresAt?: Prisma.SortOrder
   refreshTokenSealed?: Prisma.SortOrder
   refreshTokenExpiresAt?: Prisma.SortOrder
+  showsPrivate?: Prisma.SortOrder
   linkedAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
 }
@@ -480,6 +501,7 @@ export type GitHubAccountMinOrderByAggregateInput = {
   accessTokenExpiresAt?: Prisma.SortOrder
   refreshTokenSealed?: Prisma.SortOrder
   refreshTokenExpiresAt?: Prisma.SortOrder
+  showsPrivate?: Prisma.SortOrder
   linkedAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
 }
@@ -533,6 +555,7 @@ export type GitHubAccountCreateWithoutUserInput = {
   accessTokenExpiresAt?: Date | string | null
   refreshTokenSealed?: runtime.Bytes | null
   refreshTokenExpiresAt?: Date | string | null
+  showsPrivate?: boolean
   linkedAt?: Date | string
   updatedAt?: Date | string
 }
@@ -546,6 +569,7 @@ export type GitHubAccountUncheckedCreateWithoutUserInput = {
   accessTokenExpiresAt?: Date | string | null
   refreshTokenSealed?: runtime.Bytes | null
   refreshTokenExpiresAt?: Date | string | null
+  showsPrivate?: boolean
   linkedAt?: Date | string
   updatedAt?: Date | string
 }
@@ -575,6 +599,7 @@ export type GitHubAccountUpdateWithoutUserInput = {
   accessTokenExpiresAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   refreshTokenSealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
   refreshTokenExpiresAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  showsPrivate?: Prisma.BoolFieldUpdateOperationsInput | boolean
   linkedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
@@ -588,6 +613,7 @@ export type GitHubAccountUncheckedUpdateWithoutUserInput = {
   accessTokenExpiresAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   refreshTokenSealed?: Prisma.NullableBytesFieldUpdateOperationsInput | runtime.Bytes | null
   refreshTokenExpiresAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  showsPrivate?: Prisma.BoolFieldUpdateOperationsInput | boolean
   linkedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
@@ -604,6 +630,7 @@ export type GitHubAccountSelect<ExtArgs extends runtime.Types.Extensions.Interna
   accessTokenExpiresAt?: boolean
   refreshTokenSealed?: boolean
   refreshTokenExpiresAt?: boolean
+  showsPrivate?: boolean
   linkedAt?: boolean
   updatedAt?: boolean
   user?: boolean | Prisma.UserDefaultArgs<ExtArgs>
@@ -619,6 +646,7 @@ export type GitHubAccountSelectCreateManyAndReturn<ExtArgs extends runtime.Types
   accessTokenExpiresAt?: boolean
   refreshTokenSealed?: boolean
   refreshTokenExpiresAt?: boolean
+  showsPrivate?: boolean
   linkedAt?: boolean
   updatedAt?: boolean
   user?: boolean | Prisma.UserDefaultArgs<ExtArgs>
@@ -634,6 +662,7 @@ export type GitHubAccountSelectUpdateManyAndReturn<ExtArgs extends runtime.Types
   accessTokenExpiresAt?: boolean
   refreshTokenSealed?: boolean
   refreshTokenExpiresAt?: boolean
+  showsPrivate?: boolean
   linkedAt?: boolean
   updatedAt?: boolean
   user?: boolean | Prisma.UserDefaultArgs<ExtArgs>
@@ -649,11 +678,12 @@ export type GitHubAccountSelectScalar = {
   accessTokenExpiresAt?: boolean
   refreshTokenSealed?: boolean
   refreshTokenExpiresAt?: boolean
+  showsPrivate?: boolean
   linkedAt?: boolean
   updatedAt?: boolean
 }
 
-export type GitHubAccountOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "userId" | "githubId" | "login" | "state" | "accessTokenSealed" | "accessTokenExpiresAt" | "refreshTokenSealed" | "refreshTokenExpiresAt" | "linkedAt" | "updatedAt", ExtArgs["result"]["gitHubAccount"]>
+export type GitHubAccountOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "userId" | "githubId" | "login" | "state" | "accessTokenSealed" | "accessTokenExpiresAt" | "refreshTokenSealed" | "refreshTokenExpiresAt" | "showsPrivate" | "linkedAt" | "updatedAt", ExtArgs["result"]["gitHubAccount"]>
 export type GitHubAccountInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   user?: boolean | Prisma.UserDefaultArgs<ExtArgs>
 }
@@ -685,6 +715,10 @@ export type $GitHubAccountPayload<ExtArgs extends runtime.Types.Extensions.Inter
     accessTokenExpiresAt: Date | null
     refreshTokenSealed: runtime.Bytes | null
     refreshTokenExpiresAt: Date | null
+    /**
+     * Whether the token shows private repositories, as an OAuth App's does only when it was asked for.
+     */
+    showsPrivate: boolean
     linkedAt: Date
     updatedAt: Date
   }, ExtArgs["result"]["gitHubAccount"]>
@@ -1120,6 +1154,7 @@ export interface GitHubAccountFieldRefs {
   readonly accessTokenExpiresAt: Prisma.FieldRef<"GitHubAccount", 'DateTime'>
   readonly refreshTokenSealed: Prisma.FieldRef<"GitHubAccount", 'Bytes'>
   readonly refreshTokenExpiresAt: Prisma.FieldRef<"GitHubAccount", 'DateTime'>
+  readonly showsPrivate: Prisma.FieldRef<"GitHubAccount", 'Boolean'>
   readonly linkedAt: Prisma.FieldRef<"GitHubAccount", 'DateTime'>
   readonly updatedAt: Prisma.FieldRef<"GitHubAccount", 'DateTime'>
 }

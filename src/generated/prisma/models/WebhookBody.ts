@@ -20,8 +20,18 @@ export type WebhookBodyModel = runtime.Types.Result.DefaultSelection<Prisma.$Web
 
 export type AggregateWebhookBody = {
   _count: WebhookBodyCountAggregateOutputType | null
+  _avg: WebhookBodyAvgAggregateOutputType | null
+  _sum: WebhookBodySumAggregateOutputType | null
   _min: WebhookBodyMinAggregateOutputType | null
   _max: WebhookBodyMaxAggregateOutputType | null
+}
+
+export type WebhookBodyAvgAggregateOutputType = {
+  payloadKeys: number | null
+}
+
+export type WebhookBodySumAggregateOutputType = {
+  payloadKeys: bigint[]
 }
 
 export type WebhookBodyMinAggregateOutputType = {
@@ -40,9 +50,18 @@ export type WebhookBodyCountAggregateOutputType = {
   messageId: number
   compressed: number
   data: number
+  payloadKeys: number
   _all: number
 }
 
+
+export type WebhookBodyAvgAggregateInputType = {
+  payloadKeys?: true
+}
+
+export type WebhookBodySumAggregateInputType = {
+  payloadKeys?: true
+}
 
 export type WebhookBodyMinAggregateInputType = {
   messageId?: true
@@ -60,6 +79,7 @@ export type WebhookBodyCountAggregateInputType = {
   messageId?: true
   compressed?: true
   data?: true
+  payloadKeys?: true
   _all?: true
 }
 
@@ -101,6 +121,18 @@ export type WebhookBodyAggregateArgs<ExtArgs extends runtime.Types.Extensions.In
   /**
    * {@link https://www.prisma.io/docs/concepts/components/prisma-client/aggregations Aggregation Docs}
    * 
+   * Select which fields to average
+  **/
+  _avg?: WebhookBodyAvgAggregateInputType
+  /**
+   * {@link https://www.prisma.io/docs/concepts/components/prisma-client/aggregations Aggregation Docs}
+   * 
+   * Select which fields to sum
+  **/
+  _sum?: WebhookBodySumAggregateInputType
+  /**
+   * {@link https://www.prisma.io/docs/concepts/components/prisma-client/aggregations Aggregation Docs}
+   * 
    * Select which fields to find the minimum value
   **/
   _min?: WebhookBodyMinAggregateInputType
@@ -131,6 +163,8 @@ export type WebhookBodyGroupByArgs<ExtArgs extends runtime.Types.Extensions.Inte
   take?: number
   skip?: number
   _count?: WebhookBodyCountAggregateInputType | true
+  _avg?: WebhookBodyAvgAggregateInputType
+  _sum?: WebhookBodySumAggregateInputType
   _min?: WebhookBodyMinAggregateInputType
   _max?: WebhookBodyMaxAggregateInputType
 }
@@ -139,7 +173,10 @@ export type WebhookBodyGroupByOutputType = {
   messageId: string
   compressed: boolean
   data: runtime.Bytes
+  payloadKeys: bigint[]
   _count: WebhookBodyCountAggregateOutputType | null
+  _avg: WebhookBodyAvgAggregateOutputType | null
+  _sum: WebhookBodySumAggregateOutputType | null
   _min: WebhookBodyMinAggregateOutputType | null
   _max: WebhookBodyMaxAggregateOutputType | null
 }
@@ -166,6 +203,7 @@ export type WebhookBodyWhereInput = {
   messageId?: Prisma.UuidFilter<"WebhookBody"> | string
   compressed?: Prisma.BoolFilter<"WebhookBody"> | boolean
   data?: Prisma.BytesFilter<"WebhookBody"> | runtime.Bytes
+  payloadKeys?: Prisma.BigIntNullableListFilter<"WebhookBody">
   message?: Prisma.XOR<Prisma.WebhookMessageScalarRelationFilter, Prisma.WebhookMessageWhereInput>
 }
 
@@ -173,6 +211,7 @@ export type WebhookBodyOrderByWithRelationInput = {
   messageId?: Prisma.SortOrder
   compressed?: Prisma.SortOrder
   data?: Prisma.SortOrder
+  payloadKeys?: Prisma.SortOrder
   message?: Prisma.WebhookMessageOrderByWithRelationInput
 }
 
@@ -183,6 +222,7 @@ export type WebhookBodyWhereUniqueInput = Prisma.AtLeast<{
   NOT?: Prisma.WebhookBodyWhereInput | Prisma.WebhookBodyWhereInput[]
   compressed?: Prisma.BoolFilter<"WebhookBody"> | boolean
   data?: Prisma.BytesFilter<"WebhookBody"> | runtime.Bytes
+  payloadKeys?: Prisma.BigIntNullableListFilter<"WebhookBody">
   message?: Prisma.XOR<Prisma.WebhookMessageScalarRelationFilter, Prisma.WebhookMessageWhereInput>
 }, "messageId">
 
@@ -190,9 +230,12 @@ export type WebhookBodyOrderByWithAggregationInput = {
   messageId?: Prisma.SortOrder
   compressed?: Prisma.SortOrder
   data?: Prisma.SortOrder
+  payloadKeys?: Prisma.SortOrder
   _count?: Prisma.WebhookBodyCountOrderByAggregateInput
+  _avg?: Prisma.WebhookBodyAvgOrderByAggregateInput
   _max?: Prisma.WebhookBodyMaxOrderByAggregateInput
   _min?: Prisma.WebhookBodyMinOrderByAggregateInput
+  _sum?: Prisma.WebhookBodySumOrderByAggregateInput
 }
 
 export type WebhookBodyScalarWhereWithAggregatesInput = {
@@ -202,11 +245,13 @@ export type WebhookBodyScalarWhereWithAggregatesInput = {
   messageId?: Prisma.UuidWithAggregatesFilter<"WebhookBody"> | string
   compressed?: Prisma.BoolWithAggregatesFilter<"WebhookBody"> | boolean
   data?: Prisma.BytesWithAggregatesFilter<"WebhookBody"> | runtime.Bytes
+  payloadKeys?: Prisma.BigIntNullableListFilter<"WebhookBody">
 }
 
 export type WebhookBodyCreateInput = {
   compressed: boolean
   data: runtime.Bytes
+  payloadKeys?: Prisma.WebhookBodyCreatepayloadKeysInput | bigint[] | number[]
   message: Prisma.WebhookMessageCreateNestedOneWithoutBodyInput
 }
 
@@ -214,11 +259,13 @@ export type WebhookBodyUncheckedCreateInput = {
   messageId: string
   compressed: boolean
   data: runtime.Bytes
+  payloadKeys?: Prisma.WebhookBodyCreatepayloadKeysInput | bigint[] | number[]
 }
 
 export type WebhookBodyUpdateInput = {
   compressed?: Prisma.BoolFieldUpdateOperationsInput | boolean
   data?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
+  payloadKeys?: Prisma.WebhookBodyUpdatepayloadKeysInput | bigint[] | number[]
   message?: Prisma.WebhookMessageUpdateOneRequiredWithoutBodyNestedInput
 }
 
@@ -226,23 +273,27 @@ export type WebhookBodyUncheckedUpdateInput = {
   messageId?: Prisma.StringFieldUpdateOperationsInput | string
   compressed?: Prisma.BoolFieldUpdateOperationsInput | boolean
   data?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
+  payloadKeys?: Prisma.WebhookBodyUpdatepayloadKeysInput | bigint[] | number[]
 }
 
 export type WebhookBodyCreateManyInput = {
   messageId: string
   compressed: boolean
   data: runtime.Bytes
+  payloadKeys?: Prisma.WebhookBodyCreatepayloadKeysInput | bigint[] | number[]
 }
 
 export type WebhookBodyUpdateManyMutationInput = {
   compressed?: Prisma.BoolFieldUpdateOperationsInput | boolean
   data?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
+  payloadKeys?: Prisma.WebhookBodyUpdatepayloadKeysInput | bigint[] | number[]
 }
 
 export type WebhookBodyUncheckedUpdateManyInput = {
   messageId?: Prisma.StringFieldUpdateOperationsInput | string
   compressed?: Prisma.BoolFieldUpdateOperationsInput | boolean
   data?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
+  payloadKeys?: Prisma.WebhookBodyUpdatepayloadKeysInput | bigint[] | number[]
 }
 
 export type WebhookBodyNullableScalarRelationFilter = {
@@ -250,10 +301,23 @@ export type WebhookBodyNullableScalarRelationFilter = {
   isNot?: Prisma.WebhookBodyWhereInput | null
 }
 
+export type BigIntNullableListFilter<$PrismaModel = never> = {
+  equals?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel> | null
+  has?: bigint | number | Prisma.BigIntFieldRefInput<$PrismaModel> | null
+  hasEvery?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel>
+  hasSome?: bigint[] | number[] | Prisma.ListBigIntFieldRefInput<$PrismaModel>
+  isEmpty?: boolean
+}
+
 export type WebhookBodyCountOrderByAggregateInput = {
   messageId?: Prisma.SortOrder
   compressed?: Prisma.SortOrder
   data?: Prisma.SortOrder
+  payloadKeys?: Prisma.SortOrder
+}
+
+export type WebhookBodyAvgOrderByAggregateInput = {
+  payloadKeys?: Prisma.SortOrder
 }
 
 export type WebhookBodyMaxOrderByAggregateInput = {
@@ -266,6 +330,10 @@ export type WebhookBodyMinOrderByAggregateInput = {
   messageId?: Prisma.SortOrder
   compressed?: Prisma.SortOrder
   data?: Prisma.SortOrder
+}
+
+export type WebhookBodySumOrderByAggregateInput = {
+  payloadKeys?: Prisma.SortOrder
 }
 
 export type WebhookBodyCreateNestedOneWithoutMessageInput = {
@@ -300,14 +368,25 @@ export type WebhookBodyUncheckedUpdateOneWithoutMessageNestedInput = {
   update?: Prisma.XOR<Prisma.XOR<Prisma.WebhookBodyUpdateToOneWithWhereWithoutMessageInput, Prisma.WebhookBodyUpdateWithoutMessageInput>, Prisma.WebhookBodyUncheckedUpdateWithoutMessageInput>
 }
 
+export type WebhookBodyCreatepayloadKeysInput = {
+  set: bigint[] | number[]
+}
+
+export type WebhookBodyUpdatepayloadKeysInput = {
+  set?: bigint[] | number[]
+  push?: bigint | number | bigint[] | number[]
+}
+
 export type WebhookBodyCreateWithoutMessageInput = {
   compressed: boolean
   data: runtime.Bytes
+  payloadKeys?: Prisma.WebhookBodyCreatepayloadKeysInput | bigint[] | number[]
 }
 
 export type WebhookBodyUncheckedCreateWithoutMessageInput = {
   compressed: boolean
   data: runtime.Bytes
+  payloadKeys?: Prisma.WebhookBodyCreatepayloadKeysInput | bigint[] | number[]
 }
 
 export type WebhookBodyCreateOrConnectWithoutMessageInput = {
@@ -329,11 +408,13 @@ export type WebhookBodyUpdateToOneWithWhereWithoutMessageInput = {
 export type WebhookBodyUpdateWithoutMessageInput = {
   compressed?: Prisma.BoolFieldUpdateOperationsInput | boolean
   data?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
+  payloadKeys?: Prisma.WebhookBodyUpdatepayloadKeysInput | bigint[] | number[]
 }
 
 export type WebhookBodyUncheckedUpdateWithoutMessageInput = {
   compressed?: Prisma.BoolFieldUpdateOperationsInput | boolean
   data?: Prisma.BytesFieldUpdateOperationsInput | runtime.Bytes
+  payloadKeys?: Prisma.WebhookBodyUpdatepayloadKeysInput | bigint[] | number[]
 }
 
 
@@ -342,6 +423,7 @@ export type WebhookBodySelect<ExtArgs extends runtime.Types.Extensions.InternalA
   messageId?: boolean
   compressed?: boolean
   data?: boolean
+  payloadKeys?: boolean
   message?: boolean | Prisma.WebhookMessageDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["webhookBody"]>
 
@@ -349,6 +431,7 @@ export type WebhookBodySelectCreateManyAndReturn<ExtArgs extends runtime.Types.E
   messageId?: boolean
   compressed?: boolean
   data?: boolean
+  payloadKeys?: boolean
   message?: boolean | Prisma.WebhookMessageDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["webhookBody"]>
 
@@ -356,6 +439,7 @@ export type WebhookBodySelectUpdateManyAndReturn<ExtArgs extends runtime.Types.E
   messageId?: boolean
   compressed?: boolean
   data?: boolean
+  payloadKeys?: boolean
   message?: boolean | Prisma.WebhookMessageDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["webhookBody"]>
 
@@ -363,9 +447,10 @@ export type WebhookBodySelectScalar = {
   messageId?: boolean
   compressed?: boolean
   data?: boolean
+  payloadKeys?: boolean
 }
 
-export type WebhookBodyOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"messageId" | "compressed" | "data", ExtArgs["result"]["webhookBody"]>
+export type WebhookBodyOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"messageId" | "compressed" | "data" | "payloadKeys", ExtArgs["result"]["webhookBody"]>
 export type WebhookBodyInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   message?: boolean | Prisma.WebhookMessageDefaultArgs<ExtArgs>
 }
@@ -385,6 +470,10 @@ export type $WebhookBodyPayload<ExtArgs extends runtime.Types.Extensions.Interna
     messageId: string
     compressed: boolean
     data: runtime.Bytes
+    /**
+     * A number for each (path, value) of the payload's scalars, so that a filter can ask for one.
+     */
+    payloadKeys: bigint[]
   }, ExtArgs["result"]["webhookBody"]>
   composites: {}
 }
@@ -812,6 +901,7 @@ export interface WebhookBodyFieldRefs {
   readonly messageId: Prisma.FieldRef<"WebhookBody", 'String'>
   readonly compressed: Prisma.FieldRef<"WebhookBody", 'Boolean'>
   readonly data: Prisma.FieldRef<"WebhookBody", 'Bytes'>
+  readonly payloadKeys: Prisma.FieldRef<"WebhookBody", 'BigInt[]'>
 }
     
 

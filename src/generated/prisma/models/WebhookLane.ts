@@ -28,11 +28,13 @@ export type AggregateWebhookLane = {
 }
 
 export type WebhookLaneAvgAggregateOutputType = {
+  githubId: number | null
   lastSequence: number | null
   prunedSequence: number | null
 }
 
 export type WebhookLaneSumAggregateOutputType = {
+  githubId: bigint | null
   lastSequence: bigint | null
   prunedSequence: bigint | null
 }
@@ -41,6 +43,7 @@ export type WebhookLaneMinAggregateOutputType = {
   id: string | null
   sourceId: string | null
   repositoryId: string | null
+  githubId: bigint | null
   lastSequence: bigint | null
   prunedSequence: bigint | null
 }
@@ -49,6 +52,7 @@ export type WebhookLaneMaxAggregateOutputType = {
   id: string | null
   sourceId: string | null
   repositoryId: string | null
+  githubId: bigint | null
   lastSequence: bigint | null
   prunedSequence: bigint | null
 }
@@ -57,6 +61,7 @@ export type WebhookLaneCountAggregateOutputType = {
   id: number
   sourceId: number
   repositoryId: number
+  githubId: number
   lastSequence: number
   prunedSequence: number
   _all: number
@@ -64,11 +69,13 @@ export type WebhookLaneCountAggregateOutputType = {
 
 
 export type WebhookLaneAvgAggregateInputType = {
+  githubId?: true
   lastSequence?: true
   prunedSequence?: true
 }
 
 export type WebhookLaneSumAggregateInputType = {
+  githubId?: true
   lastSequence?: true
   prunedSequence?: true
 }
@@ -77,6 +84,7 @@ export type WebhookLaneMinAggregateInputType = {
   id?: true
   sourceId?: true
   repositoryId?: true
+  githubId?: true
   lastSequence?: true
   prunedSequence?: true
 }
@@ -85,6 +93,7 @@ export type WebhookLaneMaxAggregateInputType = {
   id?: true
   sourceId?: true
   repositoryId?: true
+  githubId?: true
   lastSequence?: true
   prunedSequence?: true
 }
@@ -93,6 +102,7 @@ export type WebhookLaneCountAggregateInputType = {
   id?: true
   sourceId?: true
   repositoryId?: true
+  githubId?: true
   lastSequence?: true
   prunedSequence?: true
   _all?: true
@@ -188,6 +198,7 @@ export type WebhookLaneGroupByOutputType = {
   id: string
   sourceId: string
   repositoryId: string | null
+  githubId: bigint | null
   lastSequence: bigint
   prunedSequence: bigint
   _count: WebhookLaneCountAggregateOutputType | null
@@ -219,6 +230,7 @@ export type WebhookLaneWhereInput = {
   id?: Prisma.UuidFilter<"WebhookLane"> | string
   sourceId?: Prisma.UuidFilter<"WebhookLane"> | string
   repositoryId?: Prisma.UuidNullableFilter<"WebhookLane"> | string | null
+  githubId?: Prisma.BigIntNullableFilter<"WebhookLane"> | bigint | number | null
   lastSequence?: Prisma.BigIntFilter<"WebhookLane"> | bigint | number
   prunedSequence?: Prisma.BigIntFilter<"WebhookLane"> | bigint | number
 }
@@ -227,6 +239,7 @@ export type WebhookLaneOrderByWithRelationInput = {
   id?: Prisma.SortOrder
   sourceId?: Prisma.SortOrder
   repositoryId?: Prisma.SortOrderInput | Prisma.SortOrder
+  githubId?: Prisma.SortOrderInput | Prisma.SortOrder
   lastSequence?: Prisma.SortOrder
   prunedSequence?: Prisma.SortOrder
 }
@@ -238,6 +251,7 @@ export type WebhookLaneWhereUniqueInput = Prisma.AtLeast<{
   NOT?: Prisma.WebhookLaneWhereInput | Prisma.WebhookLaneWhereInput[]
   sourceId?: Prisma.UuidFilter<"WebhookLane"> | string
   repositoryId?: Prisma.UuidNullableFilter<"WebhookLane"> | string | null
+  githubId?: Prisma.BigIntNullableFilter<"WebhookLane"> | bigint | number | null
   lastSequence?: Prisma.BigIntFilter<"WebhookLane"> | bigint | number
   prunedSequence?: Prisma.BigIntFilter<"WebhookLane"> | bigint | number
 }, "id">
@@ -246,6 +260,7 @@ export type WebhookLaneOrderByWithAggregationInput = {
   id?: Prisma.SortOrder
   sourceId?: Prisma.SortOrder
   repositoryId?: Prisma.SortOrderInput | Prisma.SortOrder
+  githubId?: Prisma.SortOrderInput | Prisma.SortOrder
   lastSequence?: Prisma.SortOrder
   prunedSequence?: Prisma.SortOrder
   _count?: Prisma.WebhookLaneCountOrderByAggregateInput
@@ -262,6 +277,7 @@ export type WebhookLaneScalarWhereWithAggregatesInput = {
   id?: Prisma.UuidWithAggregatesFilter<"WebhookLane"> | string
   sourceId?: Prisma.UuidWithAggregatesFilter<"WebhookLane"> | string
   repositoryId?: Prisma.UuidNullableWithAggregatesFilter<"WebhookLane"> | string | null
+  githubId?: Prisma.BigIntNullableWithAggregatesFilter<"WebhookLane"> | bigint | number | null
   lastSequence?: Prisma.BigIntWithAggregatesFilter<"WebhookLane"> | bigint | number
   prunedSequence?: Prisma.BigIntWithAggregatesFilter<"WebhookLane"> | bigint | number
 }
@@ -270,6 +286,7 @@ export type WebhookLaneCreateInput = {
   id: string
   sourceId: string
   repositoryId?: string | null
+  githubId?: bigint | number | null
   lastSequence?: bigint | number
   prunedSequence?: bigint | number
 }
@@ -278,6 +295,7 @@ export type WebhookLaneUncheckedCreateInput = {
   id: string
   sourceId: string
   repositoryId?: string | null
+  githubId?: bigint | number | null
   lastSequence?: bigint | number
   prunedSequence?: bigint | number
 }
@@ -286,6 +304,7 @@ export type WebhookLaneUpdateInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   sourceId?: Prisma.StringFieldUpdateOperationsInput | string
   repositoryId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   lastSequence?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   prunedSequence?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
@@ -294,6 +313,7 @@ export type WebhookLaneUncheckedUpdateInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   sourceId?: Prisma.StringFieldUpdateOperationsInput | string
   repositoryId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   lastSequence?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   prunedSequence?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
@@ -302,6 +322,7 @@ export type WebhookLaneCreateManyInput = {
   id: string
   sourceId: string
   repositoryId?: string | null
+  githubId?: bigint | number | null
   lastSequence?: bigint | number
   prunedSequence?: bigint | number
 }
@@ -310,6 +331,7 @@ export type WebhookLaneUpdateManyMutationInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   sourceId?: Prisma.StringFieldUpdateOperationsInput | string
   repositoryId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   lastSequence?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   prunedSequence?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
@@ -318,6 +340,7 @@ export type WebhookLaneUncheckedUpdateManyInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   sourceId?: Prisma.StringFieldUpdateOperationsInput | string
   repositoryId?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   lastSequence?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
   prunedSequence?: Prisma.BigIntFieldUpdateOperationsInput | bigint | number
 }
@@ -326,11 +349,13 @@ export type WebhookLaneCountOrderByAggregateInput = {
   id?: Prisma.SortOrder
   sourceId?: Prisma.SortOrder
   repositoryId?: Prisma.SortOrder
+  githubId?: Prisma.SortOrder
   lastSequence?: Prisma.SortOrder
   prunedSequence?: Prisma.SortOrder
 }
 
 export type WebhookLaneAvgOrderByAggregateInput = {
+  githubId?: Prisma.SortOrder
   lastSequence?: Prisma.SortOrder
   prunedSequence?: Prisma.SortOrder
 }
@@ -339,6 +364,7 @@ export type WebhookLaneMaxOrderByAggregateInput = {
   id?: Prisma.SortOrder
   sourceId?: Prisma.SortOrder
   repositoryId?: Prisma.SortOrder
+  githubId?: Prisma.SortOrder
   lastSequence?: Prisma.SortOrder
   prunedSequence?: Prisma.SortOrder
 }
@@ -347,11 +373,13 @@ export type WebhookLaneMinOrderByAggregateInput = {
   id?: Prisma.SortOrder
   sourceId?: Prisma.SortOrder
   repositoryId?: Prisma.SortOrder
+  githubId?: Prisma.SortOrder
   lastSequence?: Prisma.SortOrder
   prunedSequence?: Prisma.SortOrder
 }
 
 export type WebhookLaneSumOrderByAggregateInput = {
+  githubId?: Prisma.SortOrder
   lastSequence?: Prisma.SortOrder
   prunedSequence?: Prisma.SortOrder
 }
@@ -360,12 +388,21 @@ export type NullableStringFieldUpdateOperationsInput = {
   set?: string | null
 }
 
+export type NullableBigIntFieldUpdateOperationsInput = {
+  set?: bigint | number | null
+  increment?: bigint | number
+  decrement?: bigint | number
+  multiply?: bigint | number
+  divide?: bigint | number
+}
+
 
 
 export type WebhookLaneSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   id?: boolean
   sourceId?: boolean
   repositoryId?: boolean
+  githubId?: boolean
   lastSequence?: boolean
   prunedSequence?: boolean
 }, ExtArgs["result"]["webhookLane"]>
@@ -374,6 +411,7 @@ export type WebhookLaneSelectCreateManyAndReturn<ExtArgs extends runtime.Types.E
   id?: boolean
   sourceId?: boolean
   repositoryId?: boolean
+  githubId?: boolean
   lastSequence?: boolean
   prunedSequence?: boolean
 }, ExtArgs["result"]["webhookLane"]>
@@ -382,6 +420,7 @@ export type WebhookLaneSelectUpdateManyAndReturn<ExtArgs extends runtime.Types.E
   id?: boolean
   sourceId?: boolean
   repositoryId?: boolean
+  githubId?: boolean
   lastSequence?: boolean
   prunedSequence?: boolean
 }, ExtArgs["result"]["webhookLane"]>
@@ -390,11 +429,12 @@ export type WebhookLaneSelectScalar = {
   id?: boolean
   sourceId?: boolean
   repositoryId?: boolean
+  githubId?: boolean
   lastSequence?: boolean
   prunedSequence?: boolean
 }
 
-export type WebhookLaneOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "sourceId" | "repositoryId" | "lastSequence" | "prunedSequence", ExtArgs["result"]["webhookLane"]>
+export type WebhookLaneOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "sourceId" | "repositoryId" | "githubId" | "lastSequence" | "prunedSequence", ExtArgs["result"]["webhookLane"]>
 
 export type $WebhookLanePayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "WebhookLane"
@@ -403,6 +443,10 @@ export type $WebhookLanePayload<ExtArgs extends runtime.Types.Extensions.Interna
     id: string
     sourceId: string
     repositoryId: string | null
+    /**
+     * The repository's `githubId`, here as well, since each hand-out asks by it.
+     */
+    githubId: bigint | null
     /**
      * Messages so far; each has the next number, so that a floor is one number.
      */
@@ -837,6 +881,7 @@ export interface WebhookLaneFieldRefs {
   readonly id: Prisma.FieldRef<"WebhookLane", 'String'>
   readonly sourceId: Prisma.FieldRef<"WebhookLane", 'String'>
   readonly repositoryId: Prisma.FieldRef<"WebhookLane", 'String'>
+  readonly githubId: Prisma.FieldRef<"WebhookLane", 'BigInt'>
   readonly lastSequence: Prisma.FieldRef<"WebhookLane", 'BigInt'>
   readonly prunedSequence: Prisma.FieldRef<"WebhookLane", 'BigInt'>
 }

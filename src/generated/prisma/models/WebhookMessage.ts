@@ -55,6 +55,8 @@ export type WebhookMessageMinAggregateOutputType = {
   action: string | null
   branch: string | null
   sender: string | null
+  occurredAt: Date | null
+  verificationFailure: string | null
   receivedAt: Date | null
 }
 
@@ -75,6 +77,8 @@ export type WebhookMessageMaxAggregateOutputType = {
   action: string | null
   branch: string | null
   sender: string | null
+  occurredAt: Date | null
+  verificationFailure: string | null
   receivedAt: Date | null
 }
 
@@ -96,6 +100,8 @@ export type WebhookMessageCountAggregateOutputType = {
   action: number
   branch: number
   sender: number
+  occurredAt: number
+  verificationFailure: number
   receivedAt: number
   _all: number
 }
@@ -130,6 +136,8 @@ export type WebhookMessageMinAggregateInputType = {
   action?: true
   branch?: true
   sender?: true
+  occurredAt?: true
+  verificationFailure?: true
   receivedAt?: true
 }
 
@@ -150,6 +158,8 @@ export type WebhookMessageMaxAggregateInputType = {
   action?: true
   branch?: true
   sender?: true
+  occurredAt?: true
+  verificationFailure?: true
   receivedAt?: true
 }
 
@@ -171,6 +181,8 @@ export type WebhookMessageCountAggregateInputType = {
   action?: true
   branch?: true
   sender?: true
+  occurredAt?: true
+  verificationFailure?: true
   receivedAt?: true
   _all?: true
 }
@@ -279,6 +291,8 @@ export type WebhookMessageGroupByOutputType = {
   action: string | null
   branch: string | null
   sender: string | null
+  occurredAt: Date | null
+  verificationFailure: string | null
   receivedAt: Date
   _count: WebhookMessageCountAggregateOutputType | null
   _avg: WebhookMessageAvgAggregateOutputType | null
@@ -323,6 +337,8 @@ export type WebhookMessageWhereInput = {
   action?: Prisma.StringNullableFilter<"WebhookMessage"> | string | null
   branch?: Prisma.StringNullableFilter<"WebhookMessage"> | string | null
   sender?: Prisma.StringNullableFilter<"WebhookMessage"> | string | null
+  occurredAt?: Prisma.DateTimeNullableFilter<"WebhookMessage"> | Date | string | null
+  verificationFailure?: Prisma.StringNullableFilter<"WebhookMessage"> | string | null
   receivedAt?: Prisma.DateTimeFilter<"WebhookMessage"> | Date | string
   source?: Prisma.XOR<Prisma.WebhookSourceNullableScalarRelationFilter, Prisma.WebhookSourceWhereInput> | null
   repository?: Prisma.XOR<Prisma.WebhookRepositoryNullableScalarRelationFilter, Prisma.WebhookRepositoryWhereInput> | null
@@ -347,6 +363,8 @@ export type WebhookMessageOrderByWithRelationInput = {
   action?: Prisma.SortOrderInput | Prisma.SortOrder
   branch?: Prisma.SortOrderInput | Prisma.SortOrder
   sender?: Prisma.SortOrderInput | Prisma.SortOrder
+  occurredAt?: Prisma.SortOrderInput | Prisma.SortOrder
+  verificationFailure?: Prisma.SortOrderInput | Prisma.SortOrder
   receivedAt?: Prisma.SortOrder
   source?: Prisma.WebhookSourceOrderByWithRelationInput
   repository?: Prisma.WebhookRepositoryOrderByWithRelationInput
@@ -374,6 +392,8 @@ export type WebhookMessageWhereUniqueInput = Prisma.AtLeast<{
   action?: Prisma.StringNullableFilter<"WebhookMessage"> | string | null
   branch?: Prisma.StringNullableFilter<"WebhookMessage"> | string | null
   sender?: Prisma.StringNullableFilter<"WebhookMessage"> | string | null
+  occurredAt?: Prisma.DateTimeNullableFilter<"WebhookMessage"> | Date | string | null
+  verificationFailure?: Prisma.StringNullableFilter<"WebhookMessage"> | string | null
   receivedAt?: Prisma.DateTimeFilter<"WebhookMessage"> | Date | string
   source?: Prisma.XOR<Prisma.WebhookSourceNullableScalarRelationFilter, Prisma.WebhookSourceWhereInput> | null
   repository?: Prisma.XOR<Prisma.WebhookRepositoryNullableScalarRelationFilter, Prisma.WebhookRepositoryWhereInput> | null
@@ -398,6 +418,8 @@ export type WebhookMessageOrderByWithAggregationInput = {
   action?: Prisma.SortOrderInput | Prisma.SortOrder
   branch?: Prisma.SortOrderInput | Prisma.SortOrder
   sender?: Prisma.SortOrderInput | Prisma.SortOrder
+  occurredAt?: Prisma.SortOrderInput | Prisma.SortOrder
+  verificationFailure?: Prisma.SortOrderInput | Prisma.SortOrder
   receivedAt?: Prisma.SortOrder
   _count?: Prisma.WebhookMessageCountOrderByAggregateInput
   _avg?: Prisma.WebhookMessageAvgOrderByAggregateInput
@@ -427,6 +449,8 @@ export type WebhookMessageScalarWhereWithAggregatesInput = {
   action?: Prisma.StringNullableWithAggregatesFilter<"WebhookMessage"> | string | null
   branch?: Prisma.StringNullableWithAggregatesFilter<"WebhookMessage"> | string | null
   sender?: Prisma.StringNullableWithAggregatesFilter<"WebhookMessage"> | string | null
+  occurredAt?: Prisma.DateTimeNullableWithAggregatesFilter<"WebhookMessage"> | Date | string | null
+  verificationFailure?: Prisma.StringNullableWithAggregatesFilter<"WebhookMessage"> | string | null
   receivedAt?: Prisma.DateTimeWithAggregatesFilter<"WebhookMessage"> | Date | string
 }
 
@@ -446,6 +470,8 @@ export type WebhookMessageCreateInput = {
   action?: string | null
   branch?: string | null
   sender?: string | null
+  occurredAt?: Date | string | null
+  verificationFailure?: string | null
   receivedAt: Date | string
   source?: Prisma.WebhookSourceCreateNestedOneWithoutMessagesInput
   repository?: Prisma.WebhookRepositoryCreateNestedOneWithoutMessagesInput
@@ -470,6 +496,8 @@ export type WebhookMessageUncheckedCreateInput = {
   action?: string | null
   branch?: string | null
   sender?: string | null
+  occurredAt?: Date | string | null
+  verificationFailure?: string | null
   receivedAt: Date | string
   body?: Prisma.WebhookBodyUncheckedCreateNestedOneWithoutMessageInput
 }
@@ -490,6 +518,8 @@ export type WebhookMessageUpdateInput = {
   action?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   branch?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sender?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  occurredAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  verificationFailure?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   receivedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   source?: Prisma.WebhookSourceUpdateOneWithoutMessagesNestedInput
   repository?: Prisma.WebhookRepositoryUpdateOneWithoutMessagesNestedInput
@@ -514,6 +544,8 @@ export type WebhookMessageUncheckedUpdateInput = {
   action?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   branch?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sender?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  occurredAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  verificationFailure?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   receivedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   body?: Prisma.WebhookBodyUncheckedUpdateOneWithoutMessageNestedInput
 }
@@ -536,6 +568,8 @@ export type WebhookMessageCreateManyInput = {
   action?: string | null
   branch?: string | null
   sender?: string | null
+  occurredAt?: Date | string | null
+  verificationFailure?: string | null
   receivedAt: Date | string
 }
 
@@ -555,6 +589,8 @@ export type WebhookMessageUpdateManyMutationInput = {
   action?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   branch?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sender?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  occurredAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  verificationFailure?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   receivedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
@@ -576,6 +612,8 @@ export type WebhookMessageUncheckedUpdateManyInput = {
   action?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   branch?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sender?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  occurredAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  verificationFailure?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   receivedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
@@ -607,6 +645,8 @@ export type WebhookMessageCountOrderByAggregateInput = {
   action?: Prisma.SortOrder
   branch?: Prisma.SortOrder
   sender?: Prisma.SortOrder
+  occurredAt?: Prisma.SortOrder
+  verificationFailure?: Prisma.SortOrder
   receivedAt?: Prisma.SortOrder
 }
 
@@ -633,6 +673,8 @@ export type WebhookMessageMaxOrderByAggregateInput = {
   action?: Prisma.SortOrder
   branch?: Prisma.SortOrder
   sender?: Prisma.SortOrder
+  occurredAt?: Prisma.SortOrder
+  verificationFailure?: Prisma.SortOrder
   receivedAt?: Prisma.SortOrder
 }
 
@@ -653,6 +695,8 @@ export type WebhookMessageMinOrderByAggregateInput = {
   action?: Prisma.SortOrder
   branch?: Prisma.SortOrder
   sender?: Prisma.SortOrder
+  occurredAt?: Prisma.SortOrder
+  verificationFailure?: Prisma.SortOrder
   receivedAt?: Prisma.SortOrder
 }
 
@@ -785,6 +829,8 @@ export type WebhookMessageCreateWithoutSourceInput = {
   action?: string | null
   branch?: string | null
   sender?: string | null
+  occurredAt?: Date | string | null
+  verificationFailure?: string | null
   receivedAt: Date | string
   repository?: Prisma.WebhookRepositoryCreateNestedOneWithoutMessagesInput
   body?: Prisma.WebhookBodyCreateNestedOneWithoutMessageInput
@@ -807,6 +853,8 @@ export type WebhookMessageUncheckedCreateWithoutSourceInput = {
   action?: string | null
   branch?: string | null
   sender?: string | null
+  occurredAt?: Date | string | null
+  verificationFailure?: string | null
   receivedAt: Date | string
   body?: Prisma.WebhookBodyUncheckedCreateNestedOneWithoutMessageInput
 }
@@ -858,6 +906,8 @@ export type WebhookMessageScalarWhereInput = {
   action?: Prisma.StringNullableFilter<"WebhookMessage"> | string | null
   branch?: Prisma.StringNullableFilter<"WebhookMessage"> | string | null
   sender?: Prisma.StringNullableFilter<"WebhookMessage"> | string | null
+  occurredAt?: Prisma.DateTimeNullableFilter<"WebhookMessage"> | Date | string | null
+  verificationFailure?: Prisma.StringNullableFilter<"WebhookMessage"> | string | null
   receivedAt?: Prisma.DateTimeFilter<"WebhookMessage"> | Date | string
 }
 
@@ -877,6 +927,8 @@ export type WebhookMessageCreateWithoutRepositoryInput = {
   action?: string | null
   branch?: string | null
   sender?: string | null
+  occurredAt?: Date | string | null
+  verificationFailure?: string | null
   receivedAt: Date | string
   source?: Prisma.WebhookSourceCreateNestedOneWithoutMessagesInput
   body?: Prisma.WebhookBodyCreateNestedOneWithoutMessageInput
@@ -899,6 +951,8 @@ export type WebhookMessageUncheckedCreateWithoutRepositoryInput = {
   action?: string | null
   branch?: string | null
   sender?: string | null
+  occurredAt?: Date | string | null
+  verificationFailure?: string | null
   receivedAt: Date | string
   body?: Prisma.WebhookBodyUncheckedCreateNestedOneWithoutMessageInput
 }
@@ -945,6 +999,8 @@ export type WebhookMessageCreateWithoutBodyInput = {
   action?: string | null
   branch?: string | null
   sender?: string | null
+  occurredAt?: Date | string | null
+  verificationFailure?: string | null
   receivedAt: Date | string
   source?: Prisma.WebhookSourceCreateNestedOneWithoutMessagesInput
   repository?: Prisma.WebhookRepositoryCreateNestedOneWithoutMessagesInput
@@ -968,6 +1024,8 @@ export type WebhookMessageUncheckedCreateWithoutBodyInput = {
   action?: string | null
   branch?: string | null
   sender?: string | null
+  occurredAt?: Date | string | null
+  verificationFailure?: string | null
   receivedAt: Date | string
 }
 
@@ -1003,6 +1061,8 @@ export type WebhookMessageUpdateWithoutBodyInput = {
   action?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   branch?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sender?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  occurredAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  verificationFailure?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   receivedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   source?: Prisma.WebhookSourceUpdateOneWithoutMessagesNestedInput
   repository?: Prisma.WebhookRepositoryUpdateOneWithoutMessagesNestedInput
@@ -1026,6 +1086,8 @@ export type WebhookMessageUncheckedUpdateWithoutBodyInput = {
   action?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   branch?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sender?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  occurredAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  verificationFailure?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   receivedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
@@ -1046,6 +1108,8 @@ export type WebhookMessageCreateManySourceInput = {
   action?: string | null
   branch?: string | null
   sender?: string | null
+  occurredAt?: Date | string | null
+  verificationFailure?: string | null
   receivedAt: Date | string
 }
 
@@ -1065,6 +1129,8 @@ export type WebhookMessageUpdateWithoutSourceInput = {
   action?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   branch?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sender?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  occurredAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  verificationFailure?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   receivedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   repository?: Prisma.WebhookRepositoryUpdateOneWithoutMessagesNestedInput
   body?: Prisma.WebhookBodyUpdateOneWithoutMessageNestedInput
@@ -1087,6 +1153,8 @@ export type WebhookMessageUncheckedUpdateWithoutSourceInput = {
   action?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   branch?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sender?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  occurredAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  verificationFailure?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   receivedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   body?: Prisma.WebhookBodyUncheckedUpdateOneWithoutMessageNestedInput
 }
@@ -1108,6 +1176,8 @@ export type WebhookMessageUncheckedUpdateManyWithoutSourceInput = {
   action?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   branch?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sender?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  occurredAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  verificationFailure?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   receivedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
@@ -1128,6 +1198,8 @@ export type WebhookMessageCreateManyRepositoryInput = {
   action?: string | null
   branch?: string | null
   sender?: string | null
+  occurredAt?: Date | string | null
+  verificationFailure?: string | null
   receivedAt: Date | string
 }
 
@@ -1147,6 +1219,8 @@ export type WebhookMessageUpdateWithoutRepositoryInput = {
   action?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   branch?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sender?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  occurredAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  verificationFailure?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   receivedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   source?: Prisma.WebhookSourceUpdateOneWithoutMessagesNestedInput
   body?: Prisma.WebhookBodyUpdateOneWithoutMessageNestedInput
@@ -1169,6 +1243,8 @@ export type WebhookMessageUncheckedUpdateWithoutRepositoryInput = {
   action?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   branch?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sender?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  occurredAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  verificationFailure?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   receivedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   body?: Prisma.WebhookBodyUncheckedUpdateOneWithoutMessageNestedInput
 }
@@ -1190,6 +1266,8 @@ export type WebhookMessageUncheckedUpdateManyWithoutRepositoryInput = {
   action?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   branch?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   sender?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  occurredAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  verificationFailure?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
   receivedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
 
@@ -1213,6 +1291,8 @@ export type WebhookMessageSelect<ExtArgs extends runtime.Types.Extensions.Intern
   action?: boolean
   branch?: boolean
   sender?: boolean
+  occurredAt?: boolean
+  verificationFailure?: boolean
   receivedAt?: boolean
   source?: boolean | Prisma.WebhookMessage$sourceArgs<ExtArgs>
   repository?: boolean | Prisma.WebhookMessage$repositoryArgs<ExtArgs>
@@ -1237,6 +1317,8 @@ export type WebhookMessageSelectCreateManyAndReturn<ExtArgs extends runtime.Type
   action?: boolean
   branch?: boolean
   sender?: boolean
+  occurredAt?: boolean
+  verificationFailure?: boolean
   receivedAt?: boolean
   source?: boolean | Prisma.WebhookMessage$sourceArgs<ExtArgs>
   repository?: boolean | Prisma.WebhookMessage$repositoryArgs<ExtArgs>
@@ -1260,6 +1342,8 @@ export type WebhookMessageSelectUpdateManyAndReturn<ExtArgs extends runtime.Type
   action?: boolean
   branch?: boolean
   sender?: boolean
+  occurredAt?: boolean
+  verificationFailure?: boolean
   receivedAt?: boolean
   source?: boolean | Prisma.WebhookMessage$sourceArgs<ExtArgs>
   repository?: boolean | Prisma.WebhookMessage$repositoryArgs<ExtArgs>
@@ -1283,10 +1367,12 @@ export type WebhookMessageSelectScalar = {
   action?: boolean
   branch?: boolean
   sender?: boolean
+  occurredAt?: boolean
+  verificationFailure?: boolean
   receivedAt?: boolean
 }
 
-export type WebhookMessageOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "position" | "sourceId" | "repositoryId" | "laneId" | "laneSequence" | "verification" | "path" | "method" | "headers" | "contentType" | "byteSize" | "deliveryId" | "eventName" | "action" | "branch" | "sender" | "receivedAt", ExtArgs["result"]["webhookMessage"]>
+export type WebhookMessageOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "position" | "sourceId" | "repositoryId" | "laneId" | "laneSequence" | "verification" | "path" | "method" | "headers" | "contentType" | "byteSize" | "deliveryId" | "eventName" | "action" | "branch" | "sender" | "occurredAt" | "verificationFailure" | "receivedAt", ExtArgs["result"]["webhookMessage"]>
 export type WebhookMessageInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   source?: boolean | Prisma.WebhookMessage$sourceArgs<ExtArgs>
   repository?: boolean | Prisma.WebhookMessage$repositoryArgs<ExtArgs>
@@ -1338,6 +1424,14 @@ export type $WebhookMessagePayload<ExtArgs extends runtime.Types.Extensions.Inte
     action: string | null
     branch: string | null
     sender: string | null
+    /**
+     * When it happened as the signed body tells; null where it does not.
+     */
+    occurredAt: Date | null
+    /**
+     * Why it is UNVERIFIED, for operators; null for all others and where no source vouches.
+     */
+    verificationFailure: string | null
     receivedAt: Date
   }, ExtArgs["result"]["webhookMessage"]>
   composites: {}
@@ -1782,6 +1876,8 @@ export interface WebhookMessageFieldRefs {
   readonly action: Prisma.FieldRef<"WebhookMessage", 'String'>
   readonly branch: Prisma.FieldRef<"WebhookMessage", 'String'>
   readonly sender: Prisma.FieldRef<"WebhookMessage", 'String'>
+  readonly occurredAt: Prisma.FieldRef<"WebhookMessage", 'DateTime'>
+  readonly verificationFailure: Prisma.FieldRef<"WebhookMessage", 'String'>
   readonly receivedAt: Prisma.FieldRef<"WebhookMessage", 'DateTime'>
 }
     

@@ -20,8 +20,18 @@ export type WebhookRepositoryModel = runtime.Types.Result.DefaultSelection<Prism
 
 export type AggregateWebhookRepository = {
   _count: WebhookRepositoryCountAggregateOutputType | null
+  _avg: WebhookRepositoryAvgAggregateOutputType | null
+  _sum: WebhookRepositorySumAggregateOutputType | null
   _min: WebhookRepositoryMinAggregateOutputType | null
   _max: WebhookRepositoryMaxAggregateOutputType | null
+}
+
+export type WebhookRepositoryAvgAggregateOutputType = {
+  githubId: number | null
+}
+
+export type WebhookRepositorySumAggregateOutputType = {
+  githubId: bigint | null
 }
 
 export type WebhookRepositoryMinAggregateOutputType = {
@@ -29,6 +39,7 @@ export type WebhookRepositoryMinAggregateOutputType = {
   sourceId: string | null
   providerId: string | null
   fullName: string | null
+  githubId: bigint | null
   createdAt: Date | null
   updatedAt: Date | null
 }
@@ -38,6 +49,7 @@ export type WebhookRepositoryMaxAggregateOutputType = {
   sourceId: string | null
   providerId: string | null
   fullName: string | null
+  githubId: bigint | null
   createdAt: Date | null
   updatedAt: Date | null
 }
@@ -47,17 +59,28 @@ export type WebhookRepositoryCountAggregateOutputType = {
   sourceId: number
   providerId: number
   fullName: number
+  previousNames: number
+  githubId: number
   createdAt: number
   updatedAt: number
   _all: number
 }
 
 
+export type WebhookRepositoryAvgAggregateInputType = {
+  githubId?: true
+}
+
+export type WebhookRepositorySumAggregateInputType = {
+  githubId?: true
+}
+
 export type WebhookRepositoryMinAggregateInputType = {
   id?: true
   sourceId?: true
   providerId?: true
   fullName?: true
+  githubId?: true
   createdAt?: true
   updatedAt?: true
 }
@@ -67,6 +90,7 @@ export type WebhookRepositoryMaxAggregateInputType = {
   sourceId?: true
   providerId?: true
   fullName?: true
+  githubId?: true
   createdAt?: true
   updatedAt?: true
 }
@@ -76,6 +100,8 @@ export type WebhookRepositoryCountAggregateInputType = {
   sourceId?: true
   providerId?: true
   fullName?: true
+  previousNames?: true
+  githubId?: true
   createdAt?: true
   updatedAt?: true
   _all?: true
@@ -119,6 +145,18 @@ export type WebhookRepositoryAggregateArgs<ExtArgs extends runtime.Types.Extensi
   /**
    * {@link https://www.prisma.io/docs/concepts/components/prisma-client/aggregations Aggregation Docs}
    * 
+   * Select which fields to average
+  **/
+  _avg?: WebhookRepositoryAvgAggregateInputType
+  /**
+   * {@link https://www.prisma.io/docs/concepts/components/prisma-client/aggregations Aggregation Docs}
+   * 
+   * Select which fields to sum
+  **/
+  _sum?: WebhookRepositorySumAggregateInputType
+  /**
+   * {@link https://www.prisma.io/docs/concepts/components/prisma-client/aggregations Aggregation Docs}
+   * 
    * Select which fields to find the minimum value
   **/
   _min?: WebhookRepositoryMinAggregateInputType
@@ -149,6 +187,8 @@ export type WebhookRepositoryGroupByArgs<ExtArgs extends runtime.Types.Extension
   take?: number
   skip?: number
   _count?: WebhookRepositoryCountAggregateInputType | true
+  _avg?: WebhookRepositoryAvgAggregateInputType
+  _sum?: WebhookRepositorySumAggregateInputType
   _min?: WebhookRepositoryMinAggregateInputType
   _max?: WebhookRepositoryMaxAggregateInputType
 }
@@ -158,9 +198,13 @@ export type WebhookRepositoryGroupByOutputType = {
   sourceId: string
   providerId: string
   fullName: string
+  previousNames: string[]
+  githubId: bigint | null
   createdAt: Date
   updatedAt: Date
   _count: WebhookRepositoryCountAggregateOutputType | null
+  _avg: WebhookRepositoryAvgAggregateOutputType | null
+  _sum: WebhookRepositorySumAggregateOutputType | null
   _min: WebhookRepositoryMinAggregateOutputType | null
   _max: WebhookRepositoryMaxAggregateOutputType | null
 }
@@ -188,10 +232,13 @@ export type WebhookRepositoryWhereInput = {
   sourceId?: Prisma.UuidFilter<"WebhookRepository"> | string
   providerId?: Prisma.StringFilter<"WebhookRepository"> | string
   fullName?: Prisma.StringFilter<"WebhookRepository"> | string
+  previousNames?: Prisma.StringNullableListFilter<"WebhookRepository">
+  githubId?: Prisma.BigIntNullableFilter<"WebhookRepository"> | bigint | number | null
   createdAt?: Prisma.DateTimeFilter<"WebhookRepository"> | Date | string
   updatedAt?: Prisma.DateTimeFilter<"WebhookRepository"> | Date | string
   source?: Prisma.XOR<Prisma.WebhookSourceScalarRelationFilter, Prisma.WebhookSourceWhereInput>
   messages?: Prisma.WebhookMessageListRelationFilter
+  watches?: Prisma.WebhookRepositoryWatchListRelationFilter
 }
 
 export type WebhookRepositoryOrderByWithRelationInput = {
@@ -199,10 +246,13 @@ export type WebhookRepositoryOrderByWithRelationInput = {
   sourceId?: Prisma.SortOrder
   providerId?: Prisma.SortOrder
   fullName?: Prisma.SortOrder
+  previousNames?: Prisma.SortOrder
+  githubId?: Prisma.SortOrderInput | Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
   source?: Prisma.WebhookSourceOrderByWithRelationInput
   messages?: Prisma.WebhookMessageOrderByRelationAggregateInput
+  watches?: Prisma.WebhookRepositoryWatchOrderByRelationAggregateInput
 }
 
 export type WebhookRepositoryWhereUniqueInput = Prisma.AtLeast<{
@@ -214,10 +264,13 @@ export type WebhookRepositoryWhereUniqueInput = Prisma.AtLeast<{
   sourceId?: Prisma.UuidFilter<"WebhookRepository"> | string
   providerId?: Prisma.StringFilter<"WebhookRepository"> | string
   fullName?: Prisma.StringFilter<"WebhookRepository"> | string
+  previousNames?: Prisma.StringNullableListFilter<"WebhookRepository">
+  githubId?: Prisma.BigIntNullableFilter<"WebhookRepository"> | bigint | number | null
   createdAt?: Prisma.DateTimeFilter<"WebhookRepository"> | Date | string
   updatedAt?: Prisma.DateTimeFilter<"WebhookRepository"> | Date | string
   source?: Prisma.XOR<Prisma.WebhookSourceScalarRelationFilter, Prisma.WebhookSourceWhereInput>
   messages?: Prisma.WebhookMessageListRelationFilter
+  watches?: Prisma.WebhookRepositoryWatchListRelationFilter
 }, "id" | "sourceId_providerId">
 
 export type WebhookRepositoryOrderByWithAggregationInput = {
@@ -225,11 +278,15 @@ export type WebhookRepositoryOrderByWithAggregationInput = {
   sourceId?: Prisma.SortOrder
   providerId?: Prisma.SortOrder
   fullName?: Prisma.SortOrder
+  previousNames?: Prisma.SortOrder
+  githubId?: Prisma.SortOrderInput | Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
   _count?: Prisma.WebhookRepositoryCountOrderByAggregateInput
+  _avg?: Prisma.WebhookRepositoryAvgOrderByAggregateInput
   _max?: Prisma.WebhookRepositoryMaxOrderByAggregateInput
   _min?: Prisma.WebhookRepositoryMinOrderByAggregateInput
+  _sum?: Prisma.WebhookRepositorySumOrderByAggregateInput
 }
 
 export type WebhookRepositoryScalarWhereWithAggregatesInput = {
@@ -240,6 +297,8 @@ export type WebhookRepositoryScalarWhereWithAggregatesInput = {
   sourceId?: Prisma.UuidWithAggregatesFilter<"WebhookRepository"> | string
   providerId?: Prisma.StringWithAggregatesFilter<"WebhookRepository"> | string
   fullName?: Prisma.StringWithAggregatesFilter<"WebhookRepository"> | string
+  previousNames?: Prisma.StringNullableListFilter<"WebhookRepository">
+  githubId?: Prisma.BigIntNullableWithAggregatesFilter<"WebhookRepository"> | bigint | number | null
   createdAt?: Prisma.DateTimeWithAggregatesFilter<"WebhookRepository"> | Date | string
   updatedAt?: Prisma.DateTimeWithAggregatesFilter<"WebhookRepository"> | Date | string
 }
@@ -248,10 +307,13 @@ export type WebhookRepositoryCreateInput = {
   id: string
   providerId: string
   fullName: string
+  previousNames?: Prisma.WebhookRepositoryCreatepreviousNamesInput | string[]
+  githubId?: bigint | number | null
   createdAt?: Date | string
   updatedAt?: Date | string
   source: Prisma.WebhookSourceCreateNestedOneWithoutRepositoriesInput
   messages?: Prisma.WebhookMessageCreateNestedManyWithoutRepositoryInput
+  watches?: Prisma.WebhookRepositoryWatchCreateNestedManyWithoutRepositoryInput
 }
 
 export type WebhookRepositoryUncheckedCreateInput = {
@@ -259,19 +321,25 @@ export type WebhookRepositoryUncheckedCreateInput = {
   sourceId: string
   providerId: string
   fullName: string
+  previousNames?: Prisma.WebhookRepositoryCreatepreviousNamesInput | string[]
+  githubId?: bigint | number | null
   createdAt?: Date | string
   updatedAt?: Date | string
   messages?: Prisma.WebhookMessageUncheckedCreateNestedManyWithoutRepositoryInput
+  watches?: Prisma.WebhookRepositoryWatchUncheckedCreateNestedManyWithoutRepositoryInput
 }
 
 export type WebhookRepositoryUpdateInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   providerId?: Prisma.StringFieldUpdateOperationsInput | string
   fullName?: Prisma.StringFieldUpdateOperationsInput | string
+  previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
+  githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   source?: Prisma.WebhookSourceUpdateOneRequiredWithoutRepositoriesNestedInput
   messages?: Prisma.WebhookMessageUpdateManyWithoutRepositoryNestedInput
+  watches?: Prisma.WebhookRepositoryWatchUpdateManyWithoutRepositoryNestedInput
 }
 
 export type WebhookRepositoryUncheckedUpdateInput = {
@@ -279,9 +347,12 @@ export type WebhookRepositoryUncheckedUpdateInput = {
   sourceId?: Prisma.StringFieldUpdateOperationsInput | string
   providerId?: Prisma.StringFieldUpdateOperationsInput | string
   fullName?: Prisma.StringFieldUpdateOperationsInput | string
+  previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
+  githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   messages?: Prisma.WebhookMessageUncheckedUpdateManyWithoutRepositoryNestedInput
+  watches?: Prisma.WebhookRepositoryWatchUncheckedUpdateManyWithoutRepositoryNestedInput
 }
 
 export type WebhookRepositoryCreateManyInput = {
@@ -289,6 +360,8 @@ export type WebhookRepositoryCreateManyInput = {
   sourceId: string
   providerId: string
   fullName: string
+  previousNames?: Prisma.WebhookRepositoryCreatepreviousNamesInput | string[]
+  githubId?: bigint | number | null
   createdAt?: Date | string
   updatedAt?: Date | string
 }
@@ -297,6 +370,8 @@ export type WebhookRepositoryUpdateManyMutationInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   providerId?: Prisma.StringFieldUpdateOperationsInput | string
   fullName?: Prisma.StringFieldUpdateOperationsInput | string
+  previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
+  githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
@@ -306,8 +381,15 @@ export type WebhookRepositoryUncheckedUpdateManyInput = {
   sourceId?: Prisma.StringFieldUpdateOperationsInput | string
   providerId?: Prisma.StringFieldUpdateOperationsInput | string
   fullName?: Prisma.StringFieldUpdateOperationsInput | string
+  previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
+  githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+}
+
+export type WebhookRepositoryScalarRelationFilter = {
+  is?: Prisma.WebhookRepositoryWhereInput
+  isNot?: Prisma.WebhookRepositoryWhereInput
 }
 
 export type WebhookRepositoryListRelationFilter = {
@@ -330,8 +412,14 @@ export type WebhookRepositoryCountOrderByAggregateInput = {
   sourceId?: Prisma.SortOrder
   providerId?: Prisma.SortOrder
   fullName?: Prisma.SortOrder
+  previousNames?: Prisma.SortOrder
+  githubId?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+}
+
+export type WebhookRepositoryAvgOrderByAggregateInput = {
+  githubId?: Prisma.SortOrder
 }
 
 export type WebhookRepositoryMaxOrderByAggregateInput = {
@@ -339,6 +427,7 @@ export type WebhookRepositoryMaxOrderByAggregateInput = {
   sourceId?: Prisma.SortOrder
   providerId?: Prisma.SortOrder
   fullName?: Prisma.SortOrder
+  githubId?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
 }
@@ -348,13 +437,32 @@ export type WebhookRepositoryMinOrderByAggregateInput = {
   sourceId?: Prisma.SortOrder
   providerId?: Prisma.SortOrder
   fullName?: Prisma.SortOrder
+  githubId?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+}
+
+export type WebhookRepositorySumOrderByAggregateInput = {
+  githubId?: Prisma.SortOrder
 }
 
 export type WebhookRepositoryNullableScalarRelationFilter = {
   is?: Prisma.WebhookRepositoryWhereInput | null
   isNot?: Prisma.WebhookRepositoryWhereInput | null
+}
+
+export type WebhookRepositoryCreateNestedOneWithoutWatchesInput = {
+  create?: Prisma.XOR<Prisma.WebhookRepositoryCreateWithoutWatchesInput, Prisma.WebhookRepositoryUncheckedCreateWithoutWatchesInput>
+  connectOrCreate?: Prisma.WebhookRepositoryCreateOrConnectWithoutWatchesInput
+  connect?: Prisma.WebhookRepositoryWhereUniqueInput
+}
+
+export type WebhookRepositoryUpdateOneRequiredWithoutWatchesNestedInput = {
+  create?: Prisma.XOR<Prisma.WebhookRepositoryCreateWithoutWatchesInput, Prisma.WebhookRepositoryUncheckedCreateWithoutWatchesInput>
+  connectOrCreate?: Prisma.WebhookRepositoryCreateOrConnectWithoutWatchesInput
+  upsert?: Prisma.WebhookRepositoryUpsertWithoutWatchesInput
+  connect?: Prisma.WebhookRepositoryWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.WebhookRepositoryUpdateToOneWithWhereWithoutWatchesInput, Prisma.WebhookRepositoryUpdateWithoutWatchesInput>, Prisma.WebhookRepositoryUncheckedUpdateWithoutWatchesInput>
 }
 
 export type WebhookRepositoryCreateNestedManyWithoutSourceInput = {
@@ -399,6 +507,15 @@ export type WebhookRepositoryUncheckedUpdateManyWithoutSourceNestedInput = {
   deleteMany?: Prisma.WebhookRepositoryScalarWhereInput | Prisma.WebhookRepositoryScalarWhereInput[]
 }
 
+export type WebhookRepositoryCreatepreviousNamesInput = {
+  set: string[]
+}
+
+export type WebhookRepositoryUpdatepreviousNamesInput = {
+  set?: string[]
+  push?: string | string[]
+}
+
 export type WebhookRepositoryCreateNestedOneWithoutMessagesInput = {
   create?: Prisma.XOR<Prisma.WebhookRepositoryCreateWithoutMessagesInput, Prisma.WebhookRepositoryUncheckedCreateWithoutMessagesInput>
   connectOrCreate?: Prisma.WebhookRepositoryCreateOrConnectWithoutMessagesInput
@@ -415,22 +532,92 @@ export type WebhookRepositoryUpdateOneWithoutMessagesNestedInput = {
   update?: Prisma.XOR<Prisma.XOR<Prisma.WebhookRepositoryUpdateToOneWithWhereWithoutMessagesInput, Prisma.WebhookRepositoryUpdateWithoutMessagesInput>, Prisma.WebhookRepositoryUncheckedUpdateWithoutMessagesInput>
 }
 
+export type WebhookRepositoryCreateWithoutWatchesInput = {
+  id: string
+  providerId: string
+  fullName: string
+  previousNames?: Prisma.WebhookRepositoryCreatepreviousNamesInput | string[]
+  githubId?: bigint | number | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  source: Prisma.WebhookSourceCreateNestedOneWithoutRepositoriesInput
+  messages?: Prisma.WebhookMessageCreateNestedManyWithoutRepositoryInput
+}
+
+export type WebhookRepositoryUncheckedCreateWithoutWatchesInput = {
+  id: string
+  sourceId: string
+  providerId: string
+  fullName: string
+  previousNames?: Prisma.WebhookRepositoryCreatepreviousNamesInput | string[]
+  githubId?: bigint | number | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  messages?: Prisma.WebhookMessageUncheckedCreateNestedManyWithoutRepositoryInput
+}
+
+export type WebhookRepositoryCreateOrConnectWithoutWatchesInput = {
+  where: Prisma.WebhookRepositoryWhereUniqueInput
+  create: Prisma.XOR<Prisma.WebhookRepositoryCreateWithoutWatchesInput, Prisma.WebhookRepositoryUncheckedCreateWithoutWatchesInput>
+}
+
+export type WebhookRepositoryUpsertWithoutWatchesInput = {
+  update: Prisma.XOR<Prisma.WebhookRepositoryUpdateWithoutWatchesInput, Prisma.WebhookRepositoryUncheckedUpdateWithoutWatchesInput>
+  create: Prisma.XOR<Prisma.WebhookRepositoryCreateWithoutWatchesInput, Prisma.WebhookRepositoryUncheckedCreateWithoutWatchesInput>
+  where?: Prisma.WebhookRepositoryWhereInput
+}
+
+export type WebhookRepositoryUpdateToOneWithWhereWithoutWatchesInput = {
+  where?: Prisma.WebhookRepositoryWhereInput
+  data: Prisma.XOR<Prisma.WebhookRepositoryUpdateWithoutWatchesInput, Prisma.WebhookRepositoryUncheckedUpdateWithoutWatchesInput>
+}
+
+export type WebhookRepositoryUpdateWithoutWatchesInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  providerId?: Prisma.StringFieldUpdateOperationsInput | string
+  fullName?: Prisma.StringFieldUpdateOperationsInput | string
+  previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
+  githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  source?: Prisma.WebhookSourceUpdateOneRequiredWithoutRepositoriesNestedInput
+  messages?: Prisma.WebhookMessageUpdateManyWithoutRepositoryNestedInput
+}
+
+export type WebhookRepositoryUncheckedUpdateWithoutWatchesInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  sourceId?: Prisma.StringFieldUpdateOperationsInput | string
+  providerId?: Prisma.StringFieldUpdateOperationsInput | string
+  fullName?: Prisma.StringFieldUpdateOperationsInput | string
+  previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
+  githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  messages?: Prisma.WebhookMessageUncheckedUpdateManyWithoutRepositoryNestedInput
+}
+
 export type WebhookRepositoryCreateWithoutSourceInput = {
   id: string
   providerId: string
   fullName: string
+  previousNames?: Prisma.WebhookRepositoryCreatepreviousNamesInput | string[]
+  githubId?: bigint | number | null
   createdAt?: Date | string
   updatedAt?: Date | string
   messages?: Prisma.WebhookMessageCreateNestedManyWithoutRepositoryInput
+  watches?: Prisma.WebhookRepositoryWatchCreateNestedManyWithoutRepositoryInput
 }
 
 export type WebhookRepositoryUncheckedCreateWithoutSourceInput = {
   id: string
   providerId: string
   fullName: string
+  previousNames?: Prisma.WebhookRepositoryCreatepreviousNamesInput | string[]
+  githubId?: bigint | number | null
   createdAt?: Date | string
   updatedAt?: Date | string
   messages?: Prisma.WebhookMessageUncheckedCreateNestedManyWithoutRepositoryInput
+  watches?: Prisma.WebhookRepositoryWatchUncheckedCreateNestedManyWithoutRepositoryInput
 }
 
 export type WebhookRepositoryCreateOrConnectWithoutSourceInput = {
@@ -467,6 +654,8 @@ export type WebhookRepositoryScalarWhereInput = {
   sourceId?: Prisma.UuidFilter<"WebhookRepository"> | string
   providerId?: Prisma.StringFilter<"WebhookRepository"> | string
   fullName?: Prisma.StringFilter<"WebhookRepository"> | string
+  previousNames?: Prisma.StringNullableListFilter<"WebhookRepository">
+  githubId?: Prisma.BigIntNullableFilter<"WebhookRepository"> | bigint | number | null
   createdAt?: Prisma.DateTimeFilter<"WebhookRepository"> | Date | string
   updatedAt?: Prisma.DateTimeFilter<"WebhookRepository"> | Date | string
 }
@@ -475,9 +664,12 @@ export type WebhookRepositoryCreateWithoutMessagesInput = {
   id: string
   providerId: string
   fullName: string
+  previousNames?: Prisma.WebhookRepositoryCreatepreviousNamesInput | string[]
+  githubId?: bigint | number | null
   createdAt?: Date | string
   updatedAt?: Date | string
   source: Prisma.WebhookSourceCreateNestedOneWithoutRepositoriesInput
+  watches?: Prisma.WebhookRepositoryWatchCreateNestedManyWithoutRepositoryInput
 }
 
 export type WebhookRepositoryUncheckedCreateWithoutMessagesInput = {
@@ -485,8 +677,11 @@ export type WebhookRepositoryUncheckedCreateWithoutMessagesInput = {
   sourceId: string
   providerId: string
   fullName: string
+  previousNames?: Prisma.WebhookRepositoryCreatepreviousNamesInput | string[]
+  githubId?: bigint | number | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  watches?: Prisma.WebhookRepositoryWatchUncheckedCreateNestedManyWithoutRepositoryInput
 }
 
 export type WebhookRepositoryCreateOrConnectWithoutMessagesInput = {
@@ -509,9 +704,12 @@ export type WebhookRepositoryUpdateWithoutMessagesInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   providerId?: Prisma.StringFieldUpdateOperationsInput | string
   fullName?: Prisma.StringFieldUpdateOperationsInput | string
+  previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
+  githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   source?: Prisma.WebhookSourceUpdateOneRequiredWithoutRepositoriesNestedInput
+  watches?: Prisma.WebhookRepositoryWatchUpdateManyWithoutRepositoryNestedInput
 }
 
 export type WebhookRepositoryUncheckedUpdateWithoutMessagesInput = {
@@ -519,14 +717,19 @@ export type WebhookRepositoryUncheckedUpdateWithoutMessagesInput = {
   sourceId?: Prisma.StringFieldUpdateOperationsInput | string
   providerId?: Prisma.StringFieldUpdateOperationsInput | string
   fullName?: Prisma.StringFieldUpdateOperationsInput | string
+  previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
+  githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  watches?: Prisma.WebhookRepositoryWatchUncheckedUpdateManyWithoutRepositoryNestedInput
 }
 
 export type WebhookRepositoryCreateManySourceInput = {
   id: string
   providerId: string
   fullName: string
+  previousNames?: Prisma.WebhookRepositoryCreatepreviousNamesInput | string[]
+  githubId?: bigint | number | null
   createdAt?: Date | string
   updatedAt?: Date | string
 }
@@ -535,24 +738,32 @@ export type WebhookRepositoryUpdateWithoutSourceInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   providerId?: Prisma.StringFieldUpdateOperationsInput | string
   fullName?: Prisma.StringFieldUpdateOperationsInput | string
+  previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
+  githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   messages?: Prisma.WebhookMessageUpdateManyWithoutRepositoryNestedInput
+  watches?: Prisma.WebhookRepositoryWatchUpdateManyWithoutRepositoryNestedInput
 }
 
 export type WebhookRepositoryUncheckedUpdateWithoutSourceInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   providerId?: Prisma.StringFieldUpdateOperationsInput | string
   fullName?: Prisma.StringFieldUpdateOperationsInput | string
+  previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
+  githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   messages?: Prisma.WebhookMessageUncheckedUpdateManyWithoutRepositoryNestedInput
+  watches?: Prisma.WebhookRepositoryWatchUncheckedUpdateManyWithoutRepositoryNestedInput
 }
 
 export type WebhookRepositoryUncheckedUpdateManyWithoutSourceInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   providerId?: Prisma.StringFieldUpdateOperationsInput | string
   fullName?: Prisma.StringFieldUpdateOperationsInput | string
+  previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
+  githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
@@ -564,10 +775,12 @@ export type WebhookRepositoryUncheckedUpdateManyWithoutSourceInput = {
 
 export type WebhookRepositoryCountOutputType = {
   messages: number
+  watches: number
 }
 
 export type WebhookRepositoryCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   messages?: boolean | WebhookRepositoryCountOutputTypeCountMessagesArgs
+  watches?: boolean | WebhookRepositoryCountOutputTypeCountWatchesArgs
 }
 
 /**
@@ -587,16 +800,26 @@ export type WebhookRepositoryCountOutputTypeCountMessagesArgs<ExtArgs extends ru
   where?: Prisma.WebhookMessageWhereInput
 }
 
+/**
+ * WebhookRepositoryCountOutputType without action
+ */
+export type WebhookRepositoryCountOutputTypeCountWatchesArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.WebhookRepositoryWatchWhereInput
+}
+
 
 export type WebhookRepositorySelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetSelect<{
   id?: boolean
   sourceId?: boolean
   providerId?: boolean
   fullName?: boolean
+  previousNames?: boolean
+  githubId?: boolean
   createdAt?: boolean
   updatedAt?: boolean
   source?: boolean | Prisma.WebhookSourceDefaultArgs<ExtArgs>
   messages?: boolean | Prisma.WebhookRepository$messagesArgs<ExtArgs>
+  watches?: boolean | Prisma.WebhookRepository$watchesArgs<ExtArgs>
   _count?: boolean | Prisma.WebhookRepositoryCountOutputTypeDefaultArgs<ExtArgs>
 }, ExtArgs["result"]["webhookRepository"]>
 
@@ -605,6 +828,8 @@ export type WebhookRepositorySelectCreateManyAndReturn<ExtArgs extends runtime.T
   sourceId?: boolean
   providerId?: boolean
   fullName?: boolean
+  previousNames?: boolean
+  githubId?: boolean
   createdAt?: boolean
   updatedAt?: boolean
   source?: boolean | Prisma.WebhookSourceDefaultArgs<ExtArgs>
@@ -615,6 +840,8 @@ export type WebhookRepositorySelectUpdateManyAndReturn<ExtArgs extends runtime.T
   sourceId?: boolean
   providerId?: boolean
   fullName?: boolean
+  previousNames?: boolean
+  githubId?: boolean
   createdAt?: boolean
   updatedAt?: boolean
   source?: boolean | Prisma.WebhookSourceDefaultArgs<ExtArgs>
@@ -625,14 +852,17 @@ export type WebhookRepositorySelectScalar = {
   sourceId?: boolean
   providerId?: boolean
   fullName?: boolean
+  previousNames?: boolean
+  githubId?: boolean
   createdAt?: boolean
   updatedAt?: boolean
 }
 
-export type WebhookRepositoryOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "sourceId" | "providerId" | "fullName" | "createdAt" | "updatedAt", ExtArgs["result"]["webhookRepository"]>
+export type WebhookRepositoryOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "sourceId" | "providerId" | "fullName" | "previousNames" | "githubId" | "createdAt" | "updatedAt", ExtArgs["result"]["webhookRepository"]>
 export type WebhookRepositoryInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   source?: boolean | Prisma.WebhookSourceDefaultArgs<ExtArgs>
   messages?: boolean | Prisma.WebhookRepository$messagesArgs<ExtArgs>
+  watches?: boolean | Prisma.WebhookRepository$watchesArgs<ExtArgs>
   _count?: boolean | Prisma.WebhookRepositoryCountOutputTypeDefaultArgs<ExtArgs>
 }
 export type WebhookRepositoryIncludeCreateManyAndReturn<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
@@ -647,12 +877,22 @@ export type $WebhookRepositoryPayload<ExtArgs extends runtime.Types.Extensions.I
   objects: {
     source: Prisma.$WebhookSourcePayload<ExtArgs>
     messages: Prisma.$WebhookMessagePayload<ExtArgs>[]
+    watches: Prisma.$WebhookRepositoryWatchPayload<ExtArgs>[]
   }
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
     sourceId: string
     providerId: string
     fullName: string
+    /**
+     * Names that it had before, oldest first.
+     */
+    previousNames: string[]
+    /**
+     * The provider's id as a number where it is a repository of the GitHub that GITHUB_URL names, whose
+     * permissions decide then; null for any other.
+     */
+    githubId: bigint | null
     createdAt: Date
     updatedAt: Date
   }, ExtArgs["result"]["webhookRepository"]>
@@ -1051,6 +1291,7 @@ export interface Prisma__WebhookRepositoryClient<T, Null = never, ExtArgs extend
   readonly [Symbol.toStringTag]: "PrismaPromise"
   source<T extends Prisma.WebhookSourceDefaultArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.WebhookSourceDefaultArgs<ExtArgs>>): Prisma.Prisma__WebhookSourceClient<runtime.Types.Result.GetResult<Prisma.$WebhookSourcePayload<ExtArgs>, T, "findUniqueOrThrow", GlobalOmitOptions> | Null, Null, ExtArgs, GlobalOmitOptions>
   messages<T extends Prisma.WebhookRepository$messagesArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.WebhookRepository$messagesArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$WebhookMessagePayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
+  watches<T extends Prisma.WebhookRepository$watchesArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.WebhookRepository$watchesArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$WebhookRepositoryWatchPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   /**
    * Attaches callbacks for the resolution and/or rejection of the Promise.
    * @param onfulfilled The callback to execute when the Promise is resolved.
@@ -1084,6 +1325,8 @@ export interface WebhookRepositoryFieldRefs {
   readonly sourceId: Prisma.FieldRef<"WebhookRepository", 'String'>
   readonly providerId: Prisma.FieldRef<"WebhookRepository", 'String'>
   readonly fullName: Prisma.FieldRef<"WebhookRepository", 'String'>
+  readonly previousNames: Prisma.FieldRef<"WebhookRepository", 'String[]'>
+  readonly githubId: Prisma.FieldRef<"WebhookRepository", 'BigInt'>
   readonly createdAt: Prisma.FieldRef<"WebhookRepository", 'DateTime'>
   readonly updatedAt: Prisma.FieldRef<"WebhookRepository", 'DateTime'>
 }
@@ -1517,6 +1760,30 @@ export type WebhookRepository$messagesArgs<ExtArgs extends runtime.Types.Extensi
   take?: number
   skip?: number
   distinct?: Prisma.WebhookMessageScalarFieldEnum | Prisma.WebhookMessageScalarFieldEnum[]
+}
+
+/**
+ * WebhookRepository.watches
+ */
+export type WebhookRepository$watchesArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the WebhookRepositoryWatch
+   */
+  select?: Prisma.WebhookRepositoryWatchSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the WebhookRepositoryWatch
+   */
+  omit?: Prisma.WebhookRepositoryWatchOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.WebhookRepositoryWatchInclude<ExtArgs> | null
+  where?: Prisma.WebhookRepositoryWatchWhereInput
+  orderBy?: Prisma.WebhookRepositoryWatchOrderByWithRelationInput | Prisma.WebhookRepositoryWatchOrderByWithRelationInput[]
+  cursor?: Prisma.WebhookRepositoryWatchWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.WebhookRepositoryWatchScalarFieldEnum | Prisma.WebhookRepositoryWatchScalarFieldEnum[]
 }
 
 /**

@@ -20,15 +20,34 @@ export type WebhookSourceModel = runtime.Types.Result.DefaultSelection<Prisma.$W
 
 export type AggregateWebhookSource = {
   _count: WebhookSourceCountAggregateOutputType | null
+  _avg: WebhookSourceAvgAggregateOutputType | null
+  _sum: WebhookSourceSumAggregateOutputType | null
   _min: WebhookSourceMinAggregateOutputType | null
   _max: WebhookSourceMaxAggregateOutputType | null
+}
+
+export type WebhookSourceAvgAggregateOutputType = {
+  bodyBytesMax: number | null
+  messagesPerMinute: number | null
+  toleranceSeconds: number | null
+}
+
+export type WebhookSourceSumAggregateOutputType = {
+  bodyBytesMax: number | null
+  messagesPerMinute: number | null
+  toleranceSeconds: number | null
 }
 
 export type WebhookSourceMinAggregateOutputType = {
   id: string | null
   path: string | null
   provider: $Enums.WebhookProvider | null
+  verificationMode: $Enums.VerificationMode | null
   secretSetting: string | null
+  bodyBytesMax: number | null
+  messagesPerMinute: number | null
+  toleranceSeconds: number | null
+  deletedAt: Date | null
   createdAt: Date | null
   updatedAt: Date | null
 }
@@ -37,7 +56,12 @@ export type WebhookSourceMaxAggregateOutputType = {
   id: string | null
   path: string | null
   provider: $Enums.WebhookProvider | null
+  verificationMode: $Enums.VerificationMode | null
   secretSetting: string | null
+  bodyBytesMax: number | null
+  messagesPerMinute: number | null
+  toleranceSeconds: number | null
+  deletedAt: Date | null
   createdAt: Date | null
   updatedAt: Date | null
 }
@@ -46,18 +70,41 @@ export type WebhookSourceCountAggregateOutputType = {
   id: number
   path: number
   provider: number
+  verificationMode: number
   secretSetting: number
+  settings: number
+  bodyBytesMax: number
+  messagesPerMinute: number
+  toleranceSeconds: number
+  deletedAt: number
   createdAt: number
   updatedAt: number
   _all: number
 }
 
 
+export type WebhookSourceAvgAggregateInputType = {
+  bodyBytesMax?: true
+  messagesPerMinute?: true
+  toleranceSeconds?: true
+}
+
+export type WebhookSourceSumAggregateInputType = {
+  bodyBytesMax?: true
+  messagesPerMinute?: true
+  toleranceSeconds?: true
+}
+
 export type WebhookSourceMinAggregateInputType = {
   id?: true
   path?: true
   provider?: true
+  verificationMode?: true
   secretSetting?: true
+  bodyBytesMax?: true
+  messagesPerMinute?: true
+  toleranceSeconds?: true
+  deletedAt?: true
   createdAt?: true
   updatedAt?: true
 }
@@ -66,7 +113,12 @@ export type WebhookSourceMaxAggregateInputType = {
   id?: true
   path?: true
   provider?: true
+  verificationMode?: true
   secretSetting?: true
+  bodyBytesMax?: true
+  messagesPerMinute?: true
+  toleranceSeconds?: true
+  deletedAt?: true
   createdAt?: true
   updatedAt?: true
 }
@@ -75,7 +127,13 @@ export type WebhookSourceCountAggregateInputType = {
   id?: true
   path?: true
   provider?: true
+  verificationMode?: true
   secretSetting?: true
+  settings?: true
+  bodyBytesMax?: true
+  messagesPerMinute?: true
+  toleranceSeconds?: true
+  deletedAt?: true
   createdAt?: true
   updatedAt?: true
   _all?: true
@@ -119,6 +177,18 @@ export type WebhookSourceAggregateArgs<ExtArgs extends runtime.Types.Extensions.
   /**
    * {@link https://www.prisma.io/docs/concepts/components/prisma-client/aggregations Aggregation Docs}
    * 
+   * Select which fields to average
+  **/
+  _avg?: WebhookSourceAvgAggregateInputType
+  /**
+   * {@link https://www.prisma.io/docs/concepts/components/prisma-client/aggregations Aggregation Docs}
+   * 
+   * Select which fields to sum
+  **/
+  _sum?: WebhookSourceSumAggregateInputType
+  /**
+   * {@link https://www.prisma.io/docs/concepts/components/prisma-client/aggregations Aggregation Docs}
+   * 
    * Select which fields to find the minimum value
   **/
   _min?: WebhookSourceMinAggregateInputType
@@ -149,6 +219,8 @@ export type WebhookSourceGroupByArgs<ExtArgs extends runtime.Types.Extensions.In
   take?: number
   skip?: number
   _count?: WebhookSourceCountAggregateInputType | true
+  _avg?: WebhookSourceAvgAggregateInputType
+  _sum?: WebhookSourceSumAggregateInputType
   _min?: WebhookSourceMinAggregateInputType
   _max?: WebhookSourceMaxAggregateInputType
 }
@@ -157,10 +229,18 @@ export type WebhookSourceGroupByOutputType = {
   id: string
   path: string
   provider: $Enums.WebhookProvider
+  verificationMode: $Enums.VerificationMode
   secretSetting: string | null
+  settings: runtime.JsonValue
+  bodyBytesMax: number | null
+  messagesPerMinute: number | null
+  toleranceSeconds: number | null
+  deletedAt: Date | null
   createdAt: Date
   updatedAt: Date
   _count: WebhookSourceCountAggregateOutputType | null
+  _avg: WebhookSourceAvgAggregateOutputType | null
+  _sum: WebhookSourceSumAggregateOutputType | null
   _min: WebhookSourceMinAggregateOutputType | null
   _max: WebhookSourceMaxAggregateOutputType | null
 }
@@ -187,9 +267,16 @@ export type WebhookSourceWhereInput = {
   id?: Prisma.UuidFilter<"WebhookSource"> | string
   path?: Prisma.StringFilter<"WebhookSource"> | string
   provider?: Prisma.EnumWebhookProviderFilter<"WebhookSource"> | $Enums.WebhookProvider
+  verificationMode?: Prisma.EnumVerificationModeFilter<"WebhookSource"> | $Enums.VerificationMode
   secretSetting?: Prisma.StringNullableFilter<"WebhookSource"> | string | null
+  settings?: Prisma.JsonFilter<"WebhookSource">
+  bodyBytesMax?: Prisma.IntNullableFilter<"WebhookSource"> | number | null
+  messagesPerMinute?: Prisma.IntNullableFilter<"WebhookSource"> | number | null
+  toleranceSeconds?: Prisma.IntNullableFilter<"WebhookSource"> | number | null
+  deletedAt?: Prisma.DateTimeNullableFilter<"WebhookSource"> | Date | string | null
   createdAt?: Prisma.DateTimeFilter<"WebhookSource"> | Date | string
   updatedAt?: Prisma.DateTimeFilter<"WebhookSource"> | Date | string
+  secrets?: Prisma.WebhookSourceSecretListRelationFilter
   grants?: Prisma.WebhookSourceGrantListRelationFilter
   repositories?: Prisma.WebhookRepositoryListRelationFilter
   messages?: Prisma.WebhookMessageListRelationFilter
@@ -199,9 +286,16 @@ export type WebhookSourceOrderByWithRelationInput = {
   id?: Prisma.SortOrder
   path?: Prisma.SortOrder
   provider?: Prisma.SortOrder
+  verificationMode?: Prisma.SortOrder
   secretSetting?: Prisma.SortOrderInput | Prisma.SortOrder
+  settings?: Prisma.SortOrder
+  bodyBytesMax?: Prisma.SortOrderInput | Prisma.SortOrder
+  messagesPerMinute?: Prisma.SortOrderInput | Prisma.SortOrder
+  toleranceSeconds?: Prisma.SortOrderInput | Prisma.SortOrder
+  deletedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+  secrets?: Prisma.WebhookSourceSecretOrderByRelationAggregateInput
   grants?: Prisma.WebhookSourceGrantOrderByRelationAggregateInput
   repositories?: Prisma.WebhookRepositoryOrderByRelationAggregateInput
   messages?: Prisma.WebhookMessageOrderByRelationAggregateInput
@@ -209,29 +303,44 @@ export type WebhookSourceOrderByWithRelationInput = {
 
 export type WebhookSourceWhereUniqueInput = Prisma.AtLeast<{
   id?: string
-  path?: string
   AND?: Prisma.WebhookSourceWhereInput | Prisma.WebhookSourceWhereInput[]
   OR?: Prisma.WebhookSourceWhereInput[]
   NOT?: Prisma.WebhookSourceWhereInput | Prisma.WebhookSourceWhereInput[]
+  path?: Prisma.StringFilter<"WebhookSource"> | string
   provider?: Prisma.EnumWebhookProviderFilter<"WebhookSource"> | $Enums.WebhookProvider
+  verificationMode?: Prisma.EnumVerificationModeFilter<"WebhookSource"> | $Enums.VerificationMode
   secretSetting?: Prisma.StringNullableFilter<"WebhookSource"> | string | null
+  settings?: Prisma.JsonFilter<"WebhookSource">
+  bodyBytesMax?: Prisma.IntNullableFilter<"WebhookSource"> | number | null
+  messagesPerMinute?: Prisma.IntNullableFilter<"WebhookSource"> | number | null
+  toleranceSeconds?: Prisma.IntNullableFilter<"WebhookSource"> | number | null
+  deletedAt?: Prisma.DateTimeNullableFilter<"WebhookSource"> | Date | string | null
   createdAt?: Prisma.DateTimeFilter<"WebhookSource"> | Date | string
   updatedAt?: Prisma.DateTimeFilter<"WebhookSource"> | Date | string
+  secrets?: Prisma.WebhookSourceSecretListRelationFilter
   grants?: Prisma.WebhookSourceGrantListRelationFilter
   repositories?: Prisma.WebhookRepositoryListRelationFilter
   messages?: Prisma.WebhookMessageListRelationFilter
-}, "id" | "path">
+}, "id">
 
 export type WebhookSourceOrderByWithAggregationInput = {
   id?: Prisma.SortOrder
   path?: Prisma.SortOrder
   provider?: Prisma.SortOrder
+  verificationMode?: Prisma.SortOrder
   secretSetting?: Prisma.SortOrderInput | Prisma.SortOrder
+  settings?: Prisma.SortOrder
+  bodyBytesMax?: Prisma.SortOrderInput | Prisma.SortOrder
+  messagesPerMinute?: Prisma.SortOrderInput | Prisma.SortOrder
+  toleranceSeconds?: Prisma.SortOrderInput | Prisma.SortOrder
+  deletedAt?: Prisma.SortOrderInput | Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
   _count?: Prisma.WebhookSourceCountOrderByAggregateInput
+  _avg?: Prisma.WebhookSourceAvgOrderByAggregateInput
   _max?: Prisma.WebhookSourceMaxOrderByAggregateInput
   _min?: Prisma.WebhookSourceMinOrderByAggregateInput
+  _sum?: Prisma.WebhookSourceSumOrderByAggregateInput
 }
 
 export type WebhookSourceScalarWhereWithAggregatesInput = {
@@ -241,7 +350,13 @@ export type WebhookSourceScalarWhereWithAggregatesInput = {
   id?: Prisma.UuidWithAggregatesFilter<"WebhookSource"> | string
   path?: Prisma.StringWithAggregatesFilter<"WebhookSource"> | string
   provider?: Prisma.EnumWebhookProviderWithAggregatesFilter<"WebhookSource"> | $Enums.WebhookProvider
+  verificationMode?: Prisma.EnumVerificationModeWithAggregatesFilter<"WebhookSource"> | $Enums.VerificationMode
   secretSetting?: Prisma.StringNullableWithAggregatesFilter<"WebhookSource"> | string | null
+  settings?: Prisma.JsonWithAggregatesFilter<"WebhookSource">
+  bodyBytesMax?: Prisma.IntNullableWithAggregatesFilter<"WebhookSource"> | number | null
+  messagesPerMinute?: Prisma.IntNullableWithAggregatesFilter<"WebhookSource"> | number | null
+  toleranceSeconds?: Prisma.IntNullableWithAggregatesFilter<"WebhookSource"> | number | null
+  deletedAt?: Prisma.DateTimeNullableWithAggregatesFilter<"WebhookSource"> | Date | string | null
   createdAt?: Prisma.DateTimeWithAggregatesFilter<"WebhookSource"> | Date | string
   updatedAt?: Prisma.DateTimeWithAggregatesFilter<"WebhookSource"> | Date | string
 }
@@ -250,9 +365,16 @@ export type WebhookSourceCreateInput = {
   id: string
   path: string
   provider: $Enums.WebhookProvider
+  verificationMode?: $Enums.VerificationMode
   secretSetting?: string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: number | null
+  messagesPerMinute?: number | null
+  toleranceSeconds?: number | null
+  deletedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  secrets?: Prisma.WebhookSourceSecretCreateNestedManyWithoutSourceInput
   grants?: Prisma.WebhookSourceGrantCreateNestedManyWithoutSourceInput
   repositories?: Prisma.WebhookRepositoryCreateNestedManyWithoutSourceInput
   messages?: Prisma.WebhookMessageCreateNestedManyWithoutSourceInput
@@ -262,9 +384,16 @@ export type WebhookSourceUncheckedCreateInput = {
   id: string
   path: string
   provider: $Enums.WebhookProvider
+  verificationMode?: $Enums.VerificationMode
   secretSetting?: string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: number | null
+  messagesPerMinute?: number | null
+  toleranceSeconds?: number | null
+  deletedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  secrets?: Prisma.WebhookSourceSecretUncheckedCreateNestedManyWithoutSourceInput
   grants?: Prisma.WebhookSourceGrantUncheckedCreateNestedManyWithoutSourceInput
   repositories?: Prisma.WebhookRepositoryUncheckedCreateNestedManyWithoutSourceInput
   messages?: Prisma.WebhookMessageUncheckedCreateNestedManyWithoutSourceInput
@@ -274,9 +403,16 @@ export type WebhookSourceUpdateInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   path?: Prisma.StringFieldUpdateOperationsInput | string
   provider?: Prisma.EnumWebhookProviderFieldUpdateOperationsInput | $Enums.WebhookProvider
+  verificationMode?: Prisma.EnumVerificationModeFieldUpdateOperationsInput | $Enums.VerificationMode
   secretSetting?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  messagesPerMinute?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  toleranceSeconds?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  secrets?: Prisma.WebhookSourceSecretUpdateManyWithoutSourceNestedInput
   grants?: Prisma.WebhookSourceGrantUpdateManyWithoutSourceNestedInput
   repositories?: Prisma.WebhookRepositoryUpdateManyWithoutSourceNestedInput
   messages?: Prisma.WebhookMessageUpdateManyWithoutSourceNestedInput
@@ -286,9 +422,16 @@ export type WebhookSourceUncheckedUpdateInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   path?: Prisma.StringFieldUpdateOperationsInput | string
   provider?: Prisma.EnumWebhookProviderFieldUpdateOperationsInput | $Enums.WebhookProvider
+  verificationMode?: Prisma.EnumVerificationModeFieldUpdateOperationsInput | $Enums.VerificationMode
   secretSetting?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  messagesPerMinute?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  toleranceSeconds?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  secrets?: Prisma.WebhookSourceSecretUncheckedUpdateManyWithoutSourceNestedInput
   grants?: Prisma.WebhookSourceGrantUncheckedUpdateManyWithoutSourceNestedInput
   repositories?: Prisma.WebhookRepositoryUncheckedUpdateManyWithoutSourceNestedInput
   messages?: Prisma.WebhookMessageUncheckedUpdateManyWithoutSourceNestedInput
@@ -298,7 +441,13 @@ export type WebhookSourceCreateManyInput = {
   id: string
   path: string
   provider: $Enums.WebhookProvider
+  verificationMode?: $Enums.VerificationMode
   secretSetting?: string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: number | null
+  messagesPerMinute?: number | null
+  toleranceSeconds?: number | null
+  deletedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
 }
@@ -307,7 +456,13 @@ export type WebhookSourceUpdateManyMutationInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   path?: Prisma.StringFieldUpdateOperationsInput | string
   provider?: Prisma.EnumWebhookProviderFieldUpdateOperationsInput | $Enums.WebhookProvider
+  verificationMode?: Prisma.EnumVerificationModeFieldUpdateOperationsInput | $Enums.VerificationMode
   secretSetting?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  messagesPerMinute?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  toleranceSeconds?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
@@ -316,7 +471,13 @@ export type WebhookSourceUncheckedUpdateManyInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   path?: Prisma.StringFieldUpdateOperationsInput | string
   provider?: Prisma.EnumWebhookProviderFieldUpdateOperationsInput | $Enums.WebhookProvider
+  verificationMode?: Prisma.EnumVerificationModeFieldUpdateOperationsInput | $Enums.VerificationMode
   secretSetting?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  messagesPerMinute?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  toleranceSeconds?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
@@ -325,16 +486,33 @@ export type WebhookSourceCountOrderByAggregateInput = {
   id?: Prisma.SortOrder
   path?: Prisma.SortOrder
   provider?: Prisma.SortOrder
+  verificationMode?: Prisma.SortOrder
   secretSetting?: Prisma.SortOrder
+  settings?: Prisma.SortOrder
+  bodyBytesMax?: Prisma.SortOrder
+  messagesPerMinute?: Prisma.SortOrder
+  toleranceSeconds?: Prisma.SortOrder
+  deletedAt?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+}
+
+export type WebhookSourceAvgOrderByAggregateInput = {
+  bodyBytesMax?: Prisma.SortOrder
+  messagesPerMinute?: Prisma.SortOrder
+  toleranceSeconds?: Prisma.SortOrder
 }
 
 export type WebhookSourceMaxOrderByAggregateInput = {
   id?: Prisma.SortOrder
   path?: Prisma.SortOrder
   provider?: Prisma.SortOrder
+  verificationMode?: Prisma.SortOrder
   secretSetting?: Prisma.SortOrder
+  bodyBytesMax?: Prisma.SortOrder
+  messagesPerMinute?: Prisma.SortOrder
+  toleranceSeconds?: Prisma.SortOrder
+  deletedAt?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
 }
@@ -343,9 +521,20 @@ export type WebhookSourceMinOrderByAggregateInput = {
   id?: Prisma.SortOrder
   path?: Prisma.SortOrder
   provider?: Prisma.SortOrder
+  verificationMode?: Prisma.SortOrder
   secretSetting?: Prisma.SortOrder
+  bodyBytesMax?: Prisma.SortOrder
+  messagesPerMinute?: Prisma.SortOrder
+  toleranceSeconds?: Prisma.SortOrder
+  deletedAt?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
+}
+
+export type WebhookSourceSumOrderByAggregateInput = {
+  bodyBytesMax?: Prisma.SortOrder
+  messagesPerMinute?: Prisma.SortOrder
+  toleranceSeconds?: Prisma.SortOrder
 }
 
 export type WebhookSourceScalarRelationFilter = {
@@ -360,6 +549,32 @@ export type WebhookSourceNullableScalarRelationFilter = {
 
 export type EnumWebhookProviderFieldUpdateOperationsInput = {
   set?: $Enums.WebhookProvider
+}
+
+export type EnumVerificationModeFieldUpdateOperationsInput = {
+  set?: $Enums.VerificationMode
+}
+
+export type NullableIntFieldUpdateOperationsInput = {
+  set?: number | null
+  increment?: number
+  decrement?: number
+  multiply?: number
+  divide?: number
+}
+
+export type WebhookSourceCreateNestedOneWithoutSecretsInput = {
+  create?: Prisma.XOR<Prisma.WebhookSourceCreateWithoutSecretsInput, Prisma.WebhookSourceUncheckedCreateWithoutSecretsInput>
+  connectOrCreate?: Prisma.WebhookSourceCreateOrConnectWithoutSecretsInput
+  connect?: Prisma.WebhookSourceWhereUniqueInput
+}
+
+export type WebhookSourceUpdateOneRequiredWithoutSecretsNestedInput = {
+  create?: Prisma.XOR<Prisma.WebhookSourceCreateWithoutSecretsInput, Prisma.WebhookSourceUncheckedCreateWithoutSecretsInput>
+  connectOrCreate?: Prisma.WebhookSourceCreateOrConnectWithoutSecretsInput
+  upsert?: Prisma.WebhookSourceUpsertWithoutSecretsInput
+  connect?: Prisma.WebhookSourceWhereUniqueInput
+  update?: Prisma.XOR<Prisma.XOR<Prisma.WebhookSourceUpdateToOneWithWhereWithoutSecretsInput, Prisma.WebhookSourceUpdateWithoutSecretsInput>, Prisma.WebhookSourceUncheckedUpdateWithoutSecretsInput>
 }
 
 export type WebhookSourceCreateNestedOneWithoutGrantsInput = {
@@ -406,13 +621,108 @@ export type WebhookSourceUpdateOneWithoutMessagesNestedInput = {
   update?: Prisma.XOR<Prisma.XOR<Prisma.WebhookSourceUpdateToOneWithWhereWithoutMessagesInput, Prisma.WebhookSourceUpdateWithoutMessagesInput>, Prisma.WebhookSourceUncheckedUpdateWithoutMessagesInput>
 }
 
+export type WebhookSourceCreateWithoutSecretsInput = {
+  id: string
+  path: string
+  provider: $Enums.WebhookProvider
+  verificationMode?: $Enums.VerificationMode
+  secretSetting?: string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: number | null
+  messagesPerMinute?: number | null
+  toleranceSeconds?: number | null
+  deletedAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  grants?: Prisma.WebhookSourceGrantCreateNestedManyWithoutSourceInput
+  repositories?: Prisma.WebhookRepositoryCreateNestedManyWithoutSourceInput
+  messages?: Prisma.WebhookMessageCreateNestedManyWithoutSourceInput
+}
+
+export type WebhookSourceUncheckedCreateWithoutSecretsInput = {
+  id: string
+  path: string
+  provider: $Enums.WebhookProvider
+  verificationMode?: $Enums.VerificationMode
+  secretSetting?: string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: number | null
+  messagesPerMinute?: number | null
+  toleranceSeconds?: number | null
+  deletedAt?: Date | string | null
+  createdAt?: Date | string
+  updatedAt?: Date | string
+  grants?: Prisma.WebhookSourceGrantUncheckedCreateNestedManyWithoutSourceInput
+  repositories?: Prisma.WebhookRepositoryUncheckedCreateNestedManyWithoutSourceInput
+  messages?: Prisma.WebhookMessageUncheckedCreateNestedManyWithoutSourceInput
+}
+
+export type WebhookSourceCreateOrConnectWithoutSecretsInput = {
+  where: Prisma.WebhookSourceWhereUniqueInput
+  create: Prisma.XOR<Prisma.WebhookSourceCreateWithoutSecretsInput, Prisma.WebhookSourceUncheckedCreateWithoutSecretsInput>
+}
+
+export type WebhookSourceUpsertWithoutSecretsInput = {
+  update: Prisma.XOR<Prisma.WebhookSourceUpdateWithoutSecretsInput, Prisma.WebhookSourceUncheckedUpdateWithoutSecretsInput>
+  create: Prisma.XOR<Prisma.WebhookSourceCreateWithoutSecretsInput, Prisma.WebhookSourceUncheckedCreateWithoutSecretsInput>
+  where?: Prisma.WebhookSourceWhereInput
+}
+
+export type WebhookSourceUpdateToOneWithWhereWithoutSecretsInput = {
+  where?: Prisma.WebhookSourceWhereInput
+  data: Prisma.XOR<Prisma.WebhookSourceUpdateWithoutSecretsInput, Prisma.WebhookSourceUncheckedUpdateWithoutSecretsInput>
+}
+
+export type WebhookSourceUpdateWithoutSecretsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  path?: Prisma.StringFieldUpdateOperationsInput | string
+  provider?: Prisma.EnumWebhookProviderFieldUpdateOperationsInput | $Enums.WebhookProvider
+  verificationMode?: Prisma.EnumVerificationModeFieldUpdateOperationsInput | $Enums.VerificationMode
+  secretSetting?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  messagesPerMinute?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  toleranceSeconds?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  grants?: Prisma.WebhookSourceGrantUpdateManyWithoutSourceNestedInput
+  repositories?: Prisma.WebhookRepositoryUpdateManyWithoutSourceNestedInput
+  messages?: Prisma.WebhookMessageUpdateManyWithoutSourceNestedInput
+}
+
+export type WebhookSourceUncheckedUpdateWithoutSecretsInput = {
+  id?: Prisma.StringFieldUpdateOperationsInput | string
+  path?: Prisma.StringFieldUpdateOperationsInput | string
+  provider?: Prisma.EnumWebhookProviderFieldUpdateOperationsInput | $Enums.WebhookProvider
+  verificationMode?: Prisma.EnumVerificationModeFieldUpdateOperationsInput | $Enums.VerificationMode
+  secretSetting?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  messagesPerMinute?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  toleranceSeconds?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
+  createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  grants?: Prisma.WebhookSourceGrantUncheckedUpdateManyWithoutSourceNestedInput
+  repositories?: Prisma.WebhookRepositoryUncheckedUpdateManyWithoutSourceNestedInput
+  messages?: Prisma.WebhookMessageUncheckedUpdateManyWithoutSourceNestedInput
+}
+
 export type WebhookSourceCreateWithoutGrantsInput = {
   id: string
   path: string
   provider: $Enums.WebhookProvider
+  verificationMode?: $Enums.VerificationMode
   secretSetting?: string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: number | null
+  messagesPerMinute?: number | null
+  toleranceSeconds?: number | null
+  deletedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  secrets?: Prisma.WebhookSourceSecretCreateNestedManyWithoutSourceInput
   repositories?: Prisma.WebhookRepositoryCreateNestedManyWithoutSourceInput
   messages?: Prisma.WebhookMessageCreateNestedManyWithoutSourceInput
 }
@@ -421,9 +731,16 @@ export type WebhookSourceUncheckedCreateWithoutGrantsInput = {
   id: string
   path: string
   provider: $Enums.WebhookProvider
+  verificationMode?: $Enums.VerificationMode
   secretSetting?: string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: number | null
+  messagesPerMinute?: number | null
+  toleranceSeconds?: number | null
+  deletedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  secrets?: Prisma.WebhookSourceSecretUncheckedCreateNestedManyWithoutSourceInput
   repositories?: Prisma.WebhookRepositoryUncheckedCreateNestedManyWithoutSourceInput
   messages?: Prisma.WebhookMessageUncheckedCreateNestedManyWithoutSourceInput
 }
@@ -448,9 +765,16 @@ export type WebhookSourceUpdateWithoutGrantsInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   path?: Prisma.StringFieldUpdateOperationsInput | string
   provider?: Prisma.EnumWebhookProviderFieldUpdateOperationsInput | $Enums.WebhookProvider
+  verificationMode?: Prisma.EnumVerificationModeFieldUpdateOperationsInput | $Enums.VerificationMode
   secretSetting?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  messagesPerMinute?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  toleranceSeconds?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  secrets?: Prisma.WebhookSourceSecretUpdateManyWithoutSourceNestedInput
   repositories?: Prisma.WebhookRepositoryUpdateManyWithoutSourceNestedInput
   messages?: Prisma.WebhookMessageUpdateManyWithoutSourceNestedInput
 }
@@ -459,9 +783,16 @@ export type WebhookSourceUncheckedUpdateWithoutGrantsInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   path?: Prisma.StringFieldUpdateOperationsInput | string
   provider?: Prisma.EnumWebhookProviderFieldUpdateOperationsInput | $Enums.WebhookProvider
+  verificationMode?: Prisma.EnumVerificationModeFieldUpdateOperationsInput | $Enums.VerificationMode
   secretSetting?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  messagesPerMinute?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  toleranceSeconds?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  secrets?: Prisma.WebhookSourceSecretUncheckedUpdateManyWithoutSourceNestedInput
   repositories?: Prisma.WebhookRepositoryUncheckedUpdateManyWithoutSourceNestedInput
   messages?: Prisma.WebhookMessageUncheckedUpdateManyWithoutSourceNestedInput
 }
@@ -470,9 +801,16 @@ export type WebhookSourceCreateWithoutRepositoriesInput = {
   id: string
   path: string
   provider: $Enums.WebhookProvider
+  verificationMode?: $Enums.VerificationMode
   secretSetting?: string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: number | null
+  messagesPerMinute?: number | null
+  toleranceSeconds?: number | null
+  deletedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  secrets?: Prisma.WebhookSourceSecretCreateNestedManyWithoutSourceInput
   grants?: Prisma.WebhookSourceGrantCreateNestedManyWithoutSourceInput
   messages?: Prisma.WebhookMessageCreateNestedManyWithoutSourceInput
 }
@@ -481,9 +819,16 @@ export type WebhookSourceUncheckedCreateWithoutRepositoriesInput = {
   id: string
   path: string
   provider: $Enums.WebhookProvider
+  verificationMode?: $Enums.VerificationMode
   secretSetting?: string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: number | null
+  messagesPerMinute?: number | null
+  toleranceSeconds?: number | null
+  deletedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  secrets?: Prisma.WebhookSourceSecretUncheckedCreateNestedManyWithoutSourceInput
   grants?: Prisma.WebhookSourceGrantUncheckedCreateNestedManyWithoutSourceInput
   messages?: Prisma.WebhookMessageUncheckedCreateNestedManyWithoutSourceInput
 }
@@ -508,9 +853,16 @@ export type WebhookSourceUpdateWithoutRepositoriesInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   path?: Prisma.StringFieldUpdateOperationsInput | string
   provider?: Prisma.EnumWebhookProviderFieldUpdateOperationsInput | $Enums.WebhookProvider
+  verificationMode?: Prisma.EnumVerificationModeFieldUpdateOperationsInput | $Enums.VerificationMode
   secretSetting?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  messagesPerMinute?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  toleranceSeconds?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  secrets?: Prisma.WebhookSourceSecretUpdateManyWithoutSourceNestedInput
   grants?: Prisma.WebhookSourceGrantUpdateManyWithoutSourceNestedInput
   messages?: Prisma.WebhookMessageUpdateManyWithoutSourceNestedInput
 }
@@ -519,9 +871,16 @@ export type WebhookSourceUncheckedUpdateWithoutRepositoriesInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   path?: Prisma.StringFieldUpdateOperationsInput | string
   provider?: Prisma.EnumWebhookProviderFieldUpdateOperationsInput | $Enums.WebhookProvider
+  verificationMode?: Prisma.EnumVerificationModeFieldUpdateOperationsInput | $Enums.VerificationMode
   secretSetting?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  messagesPerMinute?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  toleranceSeconds?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  secrets?: Prisma.WebhookSourceSecretUncheckedUpdateManyWithoutSourceNestedInput
   grants?: Prisma.WebhookSourceGrantUncheckedUpdateManyWithoutSourceNestedInput
   messages?: Prisma.WebhookMessageUncheckedUpdateManyWithoutSourceNestedInput
 }
@@ -530,9 +889,16 @@ export type WebhookSourceCreateWithoutMessagesInput = {
   id: string
   path: string
   provider: $Enums.WebhookProvider
+  verificationMode?: $Enums.VerificationMode
   secretSetting?: string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: number | null
+  messagesPerMinute?: number | null
+  toleranceSeconds?: number | null
+  deletedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  secrets?: Prisma.WebhookSourceSecretCreateNestedManyWithoutSourceInput
   grants?: Prisma.WebhookSourceGrantCreateNestedManyWithoutSourceInput
   repositories?: Prisma.WebhookRepositoryCreateNestedManyWithoutSourceInput
 }
@@ -541,9 +907,16 @@ export type WebhookSourceUncheckedCreateWithoutMessagesInput = {
   id: string
   path: string
   provider: $Enums.WebhookProvider
+  verificationMode?: $Enums.VerificationMode
   secretSetting?: string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: number | null
+  messagesPerMinute?: number | null
+  toleranceSeconds?: number | null
+  deletedAt?: Date | string | null
   createdAt?: Date | string
   updatedAt?: Date | string
+  secrets?: Prisma.WebhookSourceSecretUncheckedCreateNestedManyWithoutSourceInput
   grants?: Prisma.WebhookSourceGrantUncheckedCreateNestedManyWithoutSourceInput
   repositories?: Prisma.WebhookRepositoryUncheckedCreateNestedManyWithoutSourceInput
 }
@@ -568,9 +941,16 @@ export type WebhookSourceUpdateWithoutMessagesInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   path?: Prisma.StringFieldUpdateOperationsInput | string
   provider?: Prisma.EnumWebhookProviderFieldUpdateOperationsInput | $Enums.WebhookProvider
+  verificationMode?: Prisma.EnumVerificationModeFieldUpdateOperationsInput | $Enums.VerificationMode
   secretSetting?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  messagesPerMinute?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  toleranceSeconds?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  secrets?: Prisma.WebhookSourceSecretUpdateManyWithoutSourceNestedInput
   grants?: Prisma.WebhookSourceGrantUpdateManyWithoutSourceNestedInput
   repositories?: Prisma.WebhookRepositoryUpdateManyWithoutSourceNestedInput
 }
@@ -579,9 +959,16 @@ export type WebhookSourceUncheckedUpdateWithoutMessagesInput = {
   id?: Prisma.StringFieldUpdateOperationsInput | string
   path?: Prisma.StringFieldUpdateOperationsInput | string
   provider?: Prisma.EnumWebhookProviderFieldUpdateOperationsInput | $Enums.WebhookProvider
+  verificationMode?: Prisma.EnumVerificationModeFieldUpdateOperationsInput | $Enums.VerificationMode
   secretSetting?: Prisma.NullableStringFieldUpdateOperationsInput | string | null
+  settings?: Prisma.JsonNullValueInput | runtime.InputJsonValue
+  bodyBytesMax?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  messagesPerMinute?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  toleranceSeconds?: Prisma.NullableIntFieldUpdateOperationsInput | number | null
+  deletedAt?: Prisma.NullableDateTimeFieldUpdateOperationsInput | Date | string | null
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
+  secrets?: Prisma.WebhookSourceSecretUncheckedUpdateManyWithoutSourceNestedInput
   grants?: Prisma.WebhookSourceGrantUncheckedUpdateManyWithoutSourceNestedInput
   repositories?: Prisma.WebhookRepositoryUncheckedUpdateManyWithoutSourceNestedInput
 }
@@ -592,12 +979,14 @@ export type WebhookSourceUncheckedUpdateWithoutMessagesInput = {
  */
 
 export type WebhookSourceCountOutputType = {
+  secrets: number
   grants: number
   repositories: number
   messages: number
 }
 
 export type WebhookSourceCountOutputTypeSelect<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  secrets?: boolean | WebhookSourceCountOutputTypeCountSecretsArgs
   grants?: boolean | WebhookSourceCountOutputTypeCountGrantsArgs
   repositories?: boolean | WebhookSourceCountOutputTypeCountRepositoriesArgs
   messages?: boolean | WebhookSourceCountOutputTypeCountMessagesArgs
@@ -611,6 +1000,13 @@ export type WebhookSourceCountOutputTypeDefaultArgs<ExtArgs extends runtime.Type
    * Select specific fields to fetch from the WebhookSourceCountOutputType
    */
   select?: Prisma.WebhookSourceCountOutputTypeSelect<ExtArgs> | null
+}
+
+/**
+ * WebhookSourceCountOutputType without action
+ */
+export type WebhookSourceCountOutputTypeCountSecretsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  where?: Prisma.WebhookSourceSecretWhereInput
 }
 
 /**
@@ -639,9 +1035,16 @@ export type WebhookSourceSelect<ExtArgs extends runtime.Types.Extensions.Interna
   id?: boolean
   path?: boolean
   provider?: boolean
+  verificationMode?: boolean
   secretSetting?: boolean
+  settings?: boolean
+  bodyBytesMax?: boolean
+  messagesPerMinute?: boolean
+  toleranceSeconds?: boolean
+  deletedAt?: boolean
   createdAt?: boolean
   updatedAt?: boolean
+  secrets?: boolean | Prisma.WebhookSource$secretsArgs<ExtArgs>
   grants?: boolean | Prisma.WebhookSource$grantsArgs<ExtArgs>
   repositories?: boolean | Prisma.WebhookSource$repositoriesArgs<ExtArgs>
   messages?: boolean | Prisma.WebhookSource$messagesArgs<ExtArgs>
@@ -652,7 +1055,13 @@ export type WebhookSourceSelectCreateManyAndReturn<ExtArgs extends runtime.Types
   id?: boolean
   path?: boolean
   provider?: boolean
+  verificationMode?: boolean
   secretSetting?: boolean
+  settings?: boolean
+  bodyBytesMax?: boolean
+  messagesPerMinute?: boolean
+  toleranceSeconds?: boolean
+  deletedAt?: boolean
   createdAt?: boolean
   updatedAt?: boolean
 }, ExtArgs["result"]["webhookSource"]>
@@ -661,7 +1070,13 @@ export type WebhookSourceSelectUpdateManyAndReturn<ExtArgs extends runtime.Types
   id?: boolean
   path?: boolean
   provider?: boolean
+  verificationMode?: boolean
   secretSetting?: boolean
+  settings?: boolean
+  bodyBytesMax?: boolean
+  messagesPerMinute?: boolean
+  toleranceSeconds?: boolean
+  deletedAt?: boolean
   createdAt?: boolean
   updatedAt?: boolean
 }, ExtArgs["result"]["webhookSource"]>
@@ -670,13 +1085,20 @@ export type WebhookSourceSelectScalar = {
   id?: boolean
   path?: boolean
   provider?: boolean
+  verificationMode?: boolean
   secretSetting?: boolean
+  settings?: boolean
+  bodyBytesMax?: boolean
+  messagesPerMinute?: boolean
+  toleranceSeconds?: boolean
+  deletedAt?: boolean
   createdAt?: boolean
   updatedAt?: boolean
 }
 
-export type WebhookSourceOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "path" | "provider" | "secretSetting" | "createdAt" | "updatedAt", ExtArgs["result"]["webhookSource"]>
+export type WebhookSourceOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "path" | "provider" | "verificationMode" | "secretSetting" | "settings" | "bodyBytesMax" | "messagesPerMinute" | "toleranceSeconds" | "deletedAt" | "createdAt" | "updatedAt", ExtArgs["result"]["webhookSource"]>
 export type WebhookSourceInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  secrets?: boolean | Prisma.WebhookSource$secretsArgs<ExtArgs>
   grants?: boolean | Prisma.WebhookSource$grantsArgs<ExtArgs>
   repositories?: boolean | Prisma.WebhookSource$repositoriesArgs<ExtArgs>
   messages?: boolean | Prisma.WebhookSource$messagesArgs<ExtArgs>
@@ -688,6 +1110,7 @@ export type WebhookSourceIncludeUpdateManyAndReturn<ExtArgs extends runtime.Type
 export type $WebhookSourcePayload<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   name: "WebhookSource"
   objects: {
+    secrets: Prisma.$WebhookSourceSecretPayload<ExtArgs>[]
     grants: Prisma.$WebhookSourceGrantPayload<ExtArgs>[]
     repositories: Prisma.$WebhookRepositoryPayload<ExtArgs>[]
     messages: Prisma.$WebhookMessagePayload<ExtArgs>[]
@@ -695,14 +1118,30 @@ export type $WebhookSourcePayload<ExtArgs extends runtime.Types.Extensions.Inter
   scalars: runtime.Types.Extensions.GetPayloadResult<{
     id: string
     /**
-     * First segments of the path after `/webhook/`, e.g. `github` or `ci/jenkins`.
+     * First segments of the path after `/webhook/`, e.g. `github` or `ci/jenkins`. Unique among the
+     * sources that are not deleted (an index of the migration).
      */
     path: string
     provider: $Enums.WebhookProvider
+    verificationMode: $Enums.VerificationMode
     /**
-     * Name of the setting that holds the signing secret; null where nothing is signed.
+     * Name of the setting that holds the signing secret; null where secrets are rows of their own.
      */
     secretSetting: string | null
+    /**
+     * What the provider's adapter takes beside secrets, e.g. the name of a header.
+     */
+    settings: runtime.JsonValue
+    /**
+     * Limits of this source; null where the server's own count.
+     */
+    bodyBytesMax: number | null
+    messagesPerMinute: number | null
+    toleranceSeconds: number | null
+    /**
+     * It takes nothing any more; what it took stays readable.
+     */
+    deletedAt: Date | null
     createdAt: Date
     updatedAt: Date
   }, ExtArgs["result"]["webhookSource"]>
@@ -1099,6 +1538,7 @@ readonly fields: WebhookSourceFieldRefs;
  */
 export interface Prisma__WebhookSourceClient<T, Null = never, ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs, GlobalOmitOptions = {}> extends Prisma.PrismaPromise<T> {
   readonly [Symbol.toStringTag]: "PrismaPromise"
+  secrets<T extends Prisma.WebhookSource$secretsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.WebhookSource$secretsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$WebhookSourceSecretPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   grants<T extends Prisma.WebhookSource$grantsArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.WebhookSource$grantsArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$WebhookSourceGrantPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   repositories<T extends Prisma.WebhookSource$repositoriesArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.WebhookSource$repositoriesArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$WebhookRepositoryPayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
   messages<T extends Prisma.WebhookSource$messagesArgs<ExtArgs> = {}>(args?: Prisma.Subset<T, Prisma.WebhookSource$messagesArgs<ExtArgs>>): Prisma.PrismaPromise<runtime.Types.Result.GetResult<Prisma.$WebhookMessagePayload<ExtArgs>, T, "findMany", GlobalOmitOptions> | Null>
@@ -1134,7 +1574,13 @@ export interface WebhookSourceFieldRefs {
   readonly id: Prisma.FieldRef<"WebhookSource", 'String'>
   readonly path: Prisma.FieldRef<"WebhookSource", 'String'>
   readonly provider: Prisma.FieldRef<"WebhookSource", 'WebhookProvider'>
+  readonly verificationMode: Prisma.FieldRef<"WebhookSource", 'VerificationMode'>
   readonly secretSetting: Prisma.FieldRef<"WebhookSource", 'String'>
+  readonly settings: Prisma.FieldRef<"WebhookSource", 'Json'>
+  readonly bodyBytesMax: Prisma.FieldRef<"WebhookSource", 'Int'>
+  readonly messagesPerMinute: Prisma.FieldRef<"WebhookSource", 'Int'>
+  readonly toleranceSeconds: Prisma.FieldRef<"WebhookSource", 'Int'>
+  readonly deletedAt: Prisma.FieldRef<"WebhookSource", 'DateTime'>
   readonly createdAt: Prisma.FieldRef<"WebhookSource", 'DateTime'>
   readonly updatedAt: Prisma.FieldRef<"WebhookSource", 'DateTime'>
 }
@@ -1536,6 +1982,30 @@ export type WebhookSourceDeleteManyArgs<ExtArgs extends runtime.Types.Extensions
    * Limit how many WebhookSources to delete.
    */
   limit?: number
+}
+
+/**
+ * WebhookSource.secrets
+ */
+export type WebhookSource$secretsArgs<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
+  /**
+   * Select specific fields to fetch from the WebhookSourceSecret
+   */
+  select?: Prisma.WebhookSourceSecretSelect<ExtArgs> | null
+  /**
+   * Omit specific fields from the WebhookSourceSecret
+   */
+  omit?: Prisma.WebhookSourceSecretOmit<ExtArgs> | null
+  /**
+   * Choose, which related nodes to fetch as well
+   */
+  include?: Prisma.WebhookSourceSecretInclude<ExtArgs> | null
+  where?: Prisma.WebhookSourceSecretWhereInput
+  orderBy?: Prisma.WebhookSourceSecretOrderByWithRelationInput | Prisma.WebhookSourceSecretOrderByWithRelationInput[]
+  cursor?: Prisma.WebhookSourceSecretWhereUniqueInput
+  take?: number
+  skip?: number
+  distinct?: Prisma.WebhookSourceSecretScalarFieldEnum | Prisma.WebhookSourceSecretScalarFieldEnum[]
 }
 
 /**

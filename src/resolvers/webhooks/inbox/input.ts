@@ -1,8 +1,8 @@
 // What the inbox's mutations take, within which bounds. Faults name the field as the client wrote it.
 import { InvalidInputError } from '#lib/errors.ts';
-import { assertFilter, type WebhookFilter } from '#resolvers/webhooks/filter.ts';
 
 export const LEASE_SECONDS_MAX = 12 * 3_600;
+export const REASON_LENGTH_MAX = 1_000;
 /** Receipts or ids in one call. */
 export const SETTLE_MAX = 1_000;
 
@@ -18,12 +18,13 @@ export function assertCount(name: string, values: readonly string[]): void {
   throw new InvalidInputError(`Give 1 to ${SETTLE_MAX}`, `input.${name}`);
 }
 
-/** `assertFilter` for a filter that is a field of `input`; states are refused. */
-export function assertInputFilter(filter: WebhookFilter): void {
-  try {
-    assertFilter(filter);
-  } catch (error) {
-    if (!(error instanceof InvalidInputError)) throw error;
-    throw new InvalidInputError(error.message, `input.${error.field}`);
-  }
+/** Throws `InvalidInputError` for a reason that cannot be kept. */
+export function assertReason(reason: string): void {
+  const isKept =
+    reason.length <= REASON_LENGTH_MAX && !reason.includes('\u0000') && reason.isWellFormed();
+  if (isKept) return;
+  throw new InvalidInputError(
+    `At most ${REASON_LENGTH_MAX} characters, no U+0000, no half of a surrogate pair`,
+    'input.reason',
+  );
 }

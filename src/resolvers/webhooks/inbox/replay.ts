@@ -2,15 +2,18 @@ import type { Context } from '#context.ts';
 import { InvalidInputError } from '#lib/errors.ts';
 import { requireViewer } from '#resolvers/users/access.ts';
 import { runOnce } from '#resolvers/users/idempotency.ts';
-import type { WebhookFilter } from '#resolvers/webhooks/filter.ts';
-import { assertCount, assertInputFilter } from './input.ts';
+import { freshenPermissions } from '#resolvers/webhooks/access.ts';
+import { READABLE } from '#resolvers/webhooks/access-sql.ts';
+import type { GivenWebhookFilter } from '#resolvers/webhooks/filter.ts';
+import { resolveFilter } from '#resolvers/webhooks/saved-filter.ts';
+import { assertCount } from './input.ts';
 import {
   ATTEMPTS_MAX,
   decideInbox,
   filterCondition,
   filterValues,
-  GRANTED,
   LANES,
+  noteChange,
   STATE,
 } from './sql.ts';
 
@@ -18,7 +21,7 @@ export const REPLAY_MAX = 10_000;
 
 /** The messages that a filter lets through, or given ones: exactly one of the two. */
 export interface ReplayInput {
-  readonly filter: WebhookFilter | null;
+  readonly filter: GivenWebhookFilter | null;
   readonly messageIds: readonly string[] | null;
   readonly idempotencyKey?: string | null | undefined;
 }
@@ -29,25 +32,31 @@ export interface Replayed {
   readonly hasMore: boolean;
 }
 
-const REPLAY = `
-  WITH ${GRANTED}, ${LANES}, settled AS (
-    SELECT m.id, m.lane_id, m.lane_sequence
-    FROM lane
-    JOIN webhook_message m ON m.lane_id = lane.id
-    JOIN webhook_source s ON s.id = m.source_id
-    LEFT JOIN webhook_delivery d ON d.user_id = $1 AND d.message_id = m.id
-    WHERE ${STATE} IN ('ACKNOWLEDGED', 'DEAD')
-      AND ($10::uuid[] IS NULL OR m.id = ANY($10)) AND ${filterCondition(3)}
-    ORDER BY m.position LIMIT $11
-  )
-  INSERT INTO webhook_delivery AS d
-    (user_id, message_id, lane_id, sequence, state, attempt, lease, due_at)
-  SELECT $1, id, lane_id, lane_sequence, 'WAITING', 0, nextval('webhook_lease_seq'), naru_now()
-  FROM settled
-  ON CONFLICT (user_id, message_id) DO UPDATE SET
-    state = 'WAITING', attempt = 0, lease = excluded.lease, due_at = excluded.due_at,
-    reason = NULL, updated_at = naru_now()
-  RETURNING d.message_id`;
+/** As if never handed out; the reason of a dead letter is forgotten, or kept for who looks at it next. */
+function makePending(states: string, reason: 'NULL' | 'd.reason'): string {
+  return `
+    WITH ${READABLE}, ${LANES}, settled AS (
+      SELECT m.id, m.lane_id, m.lane_sequence
+      FROM lane
+      JOIN webhook_message m ON m.lane_id = lane.id
+      JOIN webhook_source s ON s.id = m.source_id
+      LEFT JOIN webhook_delivery d ON d.user_id = $1 AND d.message_id = m.id
+      WHERE ${STATE} IN (${states})
+        AND ($3::uuid[] IS NULL OR m.id = ANY($3)) AND ${filterCondition(5)}
+      ORDER BY m.position LIMIT $4
+    )
+    INSERT INTO webhook_delivery AS d
+      (user_id, message_id, lane_id, sequence, state, attempt, lease, due_at)
+    SELECT $1, id, lane_id, lane_sequence, 'WAITING', 0, nextval('webhook_lease_seq'), naru_now()
+    FROM settled
+    ON CONFLICT (user_id, message_id) DO UPDATE SET
+      state = 'WAITING', attempt = 0, lease = excluded.lease, due_at = excluded.due_at,
+      reason = ${reason}, updated_at = naru_now()
+    RETURNING d.message_id`;
+}
+
+const REPLAY = makePending(`'ACKNOWLEDGED', 'DEAD', 'DISCARDED'`, 'NULL');
+const RETRY = makePending(`'DEAD'`, 'd.reason');
 
 /**
  * Makes settled messages, dead letters among them, pending again for the viewer and nobody else,
@@ -56,24 +65,40 @@ const REPLAY = `
  * `InvalidInputError` and what `runOnce` does.
  */
 export async function replayMessages(ctx: Context, input: ReplayInput): Promise<Replayed> {
+  return replay(ctx, 'replayWebhookMessages', REPLAY, input);
+}
+
+/** The same for dead letters alone, which keep the reason of their death until they die again. */
+export async function retryDeadLetters(ctx: Context, input: ReplayInput): Promise<Replayed> {
+  return replay(ctx, 'retryWebhookDeadLetters', RETRY, input);
+}
+
+async function replay(
+  ctx: Context,
+  field: string,
+  statement: string,
+  input: ReplayInput,
+): Promise<Replayed> {
   const viewer = requireViewer(ctx);
   const { userId } = viewer;
-  const { filter, messageIds } = input;
-  if ((filter === null) === (messageIds === null)) {
+  const { messageIds } = input;
+  if ((input.filter === null) === (messageIds === null)) {
     throw new InvalidInputError('Give exactly one of `filter` and `messageIds`', 'input');
   }
-  if (filter !== null) assertInputFilter(filter);
+  const filter = await resolveFilter(ctx, input.filter ?? {}, { field: 'input.filter' });
   if (messageIds !== null) assertCount('messageIds', messageIds);
+  await freshenPermissions(ctx);
   return decideInbox(ctx.database, userId, (sql) =>
     runOnce(sql, ctx, viewer, {
-      field: 'replayWebhookMessages',
+      field,
       input,
       effect: async () => {
         const rows = await sql.query(
-          REPLAY,
-          [userId, ATTEMPTS_MAX, ...filterValues(filter ?? {}), messageIds, REPLAY_MAX],
-          'replay-webhooks',
+          statement,
+          [userId, ATTEMPTS_MAX, messageIds, REPLAY_MAX, ...filterValues(filter)],
+          field,
         );
+        if (rows.length > 0) await noteChange(sql, userId);
         const answer = { count: rows.length, hasMore: rows.length === REPLAY_MAX };
         return { answer, reference: answer };
       },

@@ -1,13 +1,11 @@
 import type { Context } from '#context.ts';
 import type { Sql } from '#database/client.ts';
-import { InvalidInputError } from '#lib/errors.ts';
 import { requireViewer } from '#resolvers/users/access.ts';
-import { assertCount, assertWithin, LEASE_SECONDS_MAX } from './input.ts';
+import { NOW, SETTLEABLE } from '#resolvers/webhooks/access-sql.ts';
+import { assertCount, assertReason, assertWithin, LEASE_SECONDS_MAX } from './input.ts';
 import type { Delivery } from './pull.ts';
 import type { Lease } from './receipt.ts';
-import { ATTEMPTS_MAX, advanceFloors, decideInbox, GRANTED, NOW } from './sql.ts';
-
-export const REASON_LENGTH_MAX = 1_000;
+import { ATTEMPTS_MAX, advanceFloors, decideInbox, noteChange } from './sql.ts';
 
 /** Why one receipt or id of a call did nothing. The others of the call are not affected. */
 export type RefusalReason =
@@ -17,6 +15,8 @@ export type RefusalReason =
   | 'EXPIRED'
   | 'ALREADY_ACKNOWLEDGED'
   | 'DEAD'
+  | 'DISCARDED'
+  | 'NOT_DEAD'
   | 'NOT_FOUND';
 
 export interface Refusal {
@@ -30,14 +30,14 @@ export interface Settled {
   readonly refused: readonly Refusal[];
 }
 
-/** A lease that counts at this moment, of a message that the user may still see. */
+/** A lease that counts at this moment, of a message that the user may still see, or may for all we know. */
 const HELD = `
   d.user_id = $1 AND d.message_id = held.message_id AND d.lease = held.lease
   AND d.state = 'LEASED' AND d.due_at > ${NOW}
-  AND m.id = d.message_id AND m.source_id IN (SELECT source_id FROM granted)`;
+  AND m.id = d.message_id AND m.lane_id IN (SELECT id FROM settleable)`;
 
 const ACKNOWLEDGE = `
-  WITH ${GRANTED}
+  WITH ${SETTLEABLE}
   UPDATE webhook_delivery d SET state = 'ACKNOWLEDGED', updated_at = naru_now()
   FROM unnest($2::uuid[], $3::bigint[]) AS held(message_id, lease), webhook_message m
   WHERE ${HELD} RETURNING d.message_id, d.lane_id, held.lease AS held`;
@@ -50,7 +50,7 @@ export async function ackReceipts(ctx: Context, receipts: readonly string[]): Pr
 }
 
 const HAND_BACK = `
-  WITH ${GRANTED}
+  WITH ${SETTLEABLE}
   UPDATE webhook_delivery d SET updated_at = naru_now(),
     state = CASE WHEN d.attempt >= $5 THEN 'DEAD' ELSE 'WAITING' END::delivery_state,
     due_at = naru_now() + make_interval(secs => $4), reason = coalesce($6, d.reason)
@@ -71,7 +71,7 @@ export async function nackReceipts(
 ): Promise<Settled> {
   const { receipts, delaySeconds, reason } = input;
   assertWithin('delaySeconds', delaySeconds, 0, LEASE_SECONDS_MAX);
-  assertReason(reason);
+  if (reason !== null) assertReason(reason);
   return settleReceipts(ctx, receipts, (sql, userId, leases) =>
     sql.query(
       HAND_BACK,
@@ -82,7 +82,7 @@ export async function nackReceipts(
 }
 
 const EXTEND = `
-  WITH ${GRANTED}
+  WITH ${SETTLEABLE}
   UPDATE webhook_delivery d SET lease = nextval('webhook_lease_seq'), updated_at = naru_now(),
     due_at = naru_now() + make_interval(secs => $4)
   FROM unnest($2::uuid[], $3::bigint[]) AS held(message_id, lease), webhook_message m
@@ -126,12 +126,12 @@ export async function extendLeases(
 }
 
 const ACKNOWLEDGE_IDS = `
-  WITH ${GRANTED}
+  WITH ${SETTLEABLE}
   INSERT INTO webhook_delivery AS d
     (user_id, message_id, lane_id, sequence, state, attempt, lease, due_at)
   SELECT $1, m.id, m.lane_id, m.lane_sequence, 'ACKNOWLEDGED', 0, 0, naru_now()
   FROM webhook_message m
-  WHERE m.id = ANY($2) AND m.lane_id IS NOT NULL AND m.source_id IN (SELECT source_id FROM granted)
+  WHERE m.id = ANY($2) AND m.lane_id IS NOT NULL AND m.lane_id IN (SELECT id FROM settleable)
   ON CONFLICT (user_id, message_id) DO UPDATE SET state = 'ACKNOWLEDGED', updated_at = naru_now()
   RETURNING d.message_id, d.lane_id`;
 
@@ -141,11 +141,7 @@ export async function ackMessages(ctx: Context, messageIds: readonly string[]): 
   assertCount('messageIds', messageIds);
   const rows = await decideInbox(ctx.database, userId, async (sql) => {
     const settled = await sql.query<SettledRow>(ACKNOWLEDGE_IDS, [userId, messageIds], 'ack-by-id');
-    await advanceFloors(
-      sql,
-      userId,
-      settled.map(({ lane_id }) => lane_id),
-    );
+    await noteSettled(sql, userId, settled);
     return settled;
   });
   const done = new Set(rows.map(({ message_id }) => message_id));
@@ -155,7 +151,7 @@ export async function ackMessages(ctx: Context, messageIds: readonly string[]): 
   return { messageIds: [...done], refused };
 }
 
-interface SettledRow {
+export interface SettledRow {
   readonly message_id: string;
   readonly lane_id: string;
 }
@@ -178,15 +174,12 @@ async function settleReceipts(
   const own = decoded.flatMap(({ lease }) => (lease?.userId === userId ? lease : []));
   const { done, rest } = await decideInbox(ctx.database, userId, async (sql) => {
     const released = await settle(sql, userId, own);
-    await advanceFloors(
-      sql,
-      userId,
-      released.map(({ lane_id }) => lane_id),
-    );
+    await noteSettled(sql, userId, released);
     // By lease and not by message: of two receipts of one message at most one can count.
     const leases = new Set(released.map((row) => `${row.message_id} ${row.held}`));
     const isRefused = leases.size < decoded.length;
-    return { done: leases, rest: await describe(sql, userId, isRefused ? own : []) };
+    const ids = own.map(({ messageId }) => messageId);
+    return { done: leases, rest: await describeDeliveries(sql, userId, isRefused ? ids : []) };
   });
 
   const messageIds: string[] = [];
@@ -201,43 +194,53 @@ async function settleReceipts(
   return { messageIds, refused };
 }
 
-function assertReason(reason: string | null): void {
-  if (reason === null) return;
-  const isKept =
-    reason.length <= REASON_LENGTH_MAX && !reason.includes('\u0000') && reason.isWellFormed();
-  if (isKept) return;
-  throw new InvalidInputError(
-    `At most ${REASON_LENGTH_MAX} characters, no U+0000, no half of a surrogate pair`,
-    'input.reason',
+/** What every settlement ends with. */
+export async function noteSettled(
+  sql: Sql,
+  userId: string,
+  settled: readonly SettledRow[],
+): Promise<void> {
+  if (settled.length === 0) return;
+  await advanceFloors(
+    sql,
+    userId,
+    settled.map(({ lane_id }) => lane_id),
   );
+  await noteChange(sql, userId);
 }
 
 function columns(leases: readonly Lease[]): [string[], string[]] {
   return [leases.map(({ messageId }) => messageId), leases.map(({ lease }) => String(lease))];
 }
 
-interface Rest {
-  readonly state: 'WAITING' | 'LEASED' | 'ACKNOWLEDGED' | 'DEAD' | null;
+export interface Standing {
+  readonly state: 'WAITING' | 'LEASED' | 'ACKNOWLEDGED' | 'DEAD' | 'DISCARDED';
   readonly lease: string | null;
   readonly isReadable: boolean;
 }
 
-async function describe(
+const DESCRIBE = `
+  WITH ${SETTLEABLE}
+  SELECT m.id, d.lease, m.lane_id IN (SELECT id FROM settleable) AS "isReadable",
+    -- Dead from the moment its last lease ran out, whether or not a pull has buried it yet.
+    CASE WHEN d.state = 'LEASED' AND d.due_at <= ${NOW} AND d.attempt >= $3 THEN 'DEAD'
+         WHEN d.state IS NOT NULL THEN d.state::text
+         WHEN m.lane_sequence <= f.floor THEN 'ACKNOWLEDGED' ELSE 'WAITING' END AS state
+  FROM webhook_message m
+  LEFT JOIN webhook_inbox_floor f ON f.user_id = $1 AND f.lane_id = m.lane_id
+  LEFT JOIN webhook_delivery d ON d.user_id = $1 AND d.message_id = m.id
+  WHERE m.id = ANY($2)`;
+
+/** How messages stand, to say why nothing was done with them. */
+export async function describeDeliveries(
   sql: Sql,
   userId: string,
-  leases: readonly Lease[],
-): Promise<Map<string, Rest>> {
-  if (leases.length === 0) return new Map();
-  const rows = await sql.query<Rest & { id: string }>(
-    `WITH ${GRANTED}
-     SELECT m.id, d.lease, m.source_id IN (SELECT source_id FROM granted) AS "isReadable",
-       -- Dead from the moment its last lease ran out, whether or not a pull has buried it yet.
-       CASE WHEN d.state = 'LEASED' AND d.due_at <= ${NOW} AND d.attempt >= $3 THEN 'DEAD'
-            ELSE d.state::text END AS state
-     FROM webhook_message m
-     LEFT JOIN webhook_delivery d ON d.user_id = $1 AND d.message_id = m.id
-     WHERE m.id = ANY($2)`,
-    [userId, leases.map(({ messageId }) => messageId), ATTEMPTS_MAX],
+  messageIds: readonly string[],
+): Promise<Map<string, Standing>> {
+  if (messageIds.length === 0) return new Map();
+  const rows = await sql.query<Standing & { id: string }>(
+    DESCRIBE,
+    [userId, messageIds, ATTEMPTS_MAX],
     'describe-deliveries',
   );
   return new Map(rows.map((row) => [row.id, row]));
@@ -246,14 +249,13 @@ async function describe(
 function reasonFor(
   lease: Lease | null,
   userId: string,
-  rest: ReadonlyMap<string, Rest>,
+  rest: ReadonlyMap<string, Standing>,
 ): RefusalReason {
   if (lease === null) return 'FORGED';
   if (lease.userId !== userId) return 'FOREIGN';
   const found = rest.get(lease.messageId);
   if (!found?.isReadable) return 'NOT_FOUND';
-  // The floor speaks for what has no row.
-  if (found.state === null || found.state === 'ACKNOWLEDGED') return 'ALREADY_ACKNOWLEDGED';
-  if (found.state === 'DEAD') return 'DEAD';
+  if (found.state === 'ACKNOWLEDGED') return 'ALREADY_ACKNOWLEDGED';
+  if (found.state === 'DEAD' || found.state === 'DISCARDED') return found.state;
   return found.state === 'LEASED' && found.lease === String(lease.lease) ? 'EXPIRED' : 'STALE';
 }
