@@ -3,10 +3,11 @@ import type { Services } from '#context.ts';
 import { encodeGlobalId } from '#lib/global-id.ts';
 import { policyItem, stateItem } from '#lib/rate-limit-header.ts';
 import { admitWebhook, type OnCounted, receiveWebhook } from '#resolvers/webhooks/ingest.ts';
+import type { ProviderAnswer } from '#resolvers/webhooks/providers/provider.ts';
 
 /**
  * 202 with the message's id, which `node` takes, once the bus holds the webhook, and never before; or 200
- * with what a provider asks for to see that the address is ours.
+ * with what a provider acts on, the id then in `X-Naru-Message-Id`, or asks for to see that the address is ours.
  */
 export async function postWebhook(
   app: Services,
@@ -28,18 +29,23 @@ export async function postWebhook(
     },
     noteIn(reply),
   );
-  if ('challenge' in received) {
-    const { contentType, body } = received.challenge;
-    return reply.code(200).type(contentType).send(body);
+  if ('challenge' in received) return answerWith(reply, received.challenge);
+  const { id, source, acknowledgement } = received;
+  const messageId = encodeGlobalId('WebhookMessage', id);
+  if (acknowledgement !== undefined) {
+    return answerWith(reply.header('x-naru-message-id', messageId), acknowledgement);
   }
-  const { id, source } = received;
   return reply.code(202).send({
     status: 'accepted',
     webhookPath: path,
     source,
     receivedAt: receivedAt.toISOString(),
-    id: encodeGlobalId('WebhookMessage', id),
+    id: messageId,
   });
+}
+
+function answerWith(reply: FastifyReply, { contentType, body }: ProviderAnswer): FastifyReply {
+  return reply.code(200).type(contentType).send(body);
 }
 
 /** Refuses a network that sent too many; for all that comes in, whatever it turns out to be. */

@@ -20,7 +20,7 @@ test('a payload is the same in JSON and in a form', () => {
   fc.assert(
     fc.property(fc.jsonValue(), (value) => {
       const json = JSON.stringify(value);
-      const form = new URLSearchParams({ before: 'x', payload: json }).toString();
+      const form = new URLSearchParams({ payload: json, after: 'x' }).toString();
       const sent = JSON.parse(json);
       expect(parsePayload('application/json', bytes(json))).toEqual(sent);
       expect(parsePayload(`${FORM_MEDIA_TYPE}; charset=utf-8`, bytes(form))).toEqual(sent);
@@ -59,4 +59,28 @@ test('keys that are special to JavaScript are just keys', () => {
 test('a media type is read without its parameters and without regard to case', () => {
   expect(mediaTypeOf('Application/JSON; charset=utf-8')).toBe('application/json');
   for (const none of [null, undefined, '', ' ; x']) expect(mediaTypeOf(none)).toBeNull();
+});
+
+test('what has more than 500,000 values has no payload', () => {
+  const list = (count: number) => bytes(`[${'0,'.repeat(count - 1)}0]`);
+  expect(parsePayload(null, list(500_000))).toBeDefined();
+  expect(parsePayload(null, list(500_001))).toBeUndefined();
+});
+
+test('of a form counts the first field and no other: a signed JSON body that is called a form holds none', () => {
+  const form = 'application/x-www-form-urlencoded';
+  expect(parsePayload(form, bytes('payload=%7B%22a%22%3A+1%7D&payload=2'))).toEqual({ a: 1 });
+  expect(parsePayload(form, bytes('x=1&payload=2'))).toBeUndefined();
+  expect(
+    parsePayload(form, bytes('{"title":"&payload=%7B%22forged%22%3Atrue%7D&"}')),
+  ).toBeUndefined();
+  expect(parsePayload(form, bytes('payload=%FF'))).toBeUndefined();
+});
+
+test('a form of a million fields is read as fast as one of a few', () => {
+  const many = bytes('a&'.repeat(1_000_000));
+  const began = process.cpuUsage();
+  expect(parsePayload('application/x-www-form-urlencoded', many)).toBeUndefined();
+  // Read field by field it takes seconds.
+  expect(process.cpuUsage(began).user).toBeLessThan(1_000_000);
 });

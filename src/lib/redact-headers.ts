@@ -30,6 +30,8 @@ export interface Header {
   readonly value: string;
 }
 
+export const REDACTED = '[REDACTED]';
+
 /**
  * Names in lower case, in the order they came; a secret's value becomes `[REDACTED]`. So does that of
  * `more`, in lower case: what one sender proves itself with.
@@ -42,7 +44,7 @@ export function redactHeaders(
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = (rawHeaders[index] ?? '').toLowerCase();
     const isSecret = SECRET_HEADERS.has(name) || more.includes(name);
-    headers.push({ name, value: isSecret ? '[REDACTED]' : (rawHeaders[index + 1] ?? '') });
+    headers.push({ name, value: isSecret ? REDACTED : (rawHeaders[index + 1] ?? '') });
   }
   return headers;
 }

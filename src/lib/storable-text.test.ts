@@ -31,3 +31,8 @@ test('what is no text, says nothing or is too long is null', () => {
   expect(storableText('x'.repeat(1_024))).toHaveLength(1_024);
   expect(storableText('a\ud800b\u0000c')).toBe('a\ufffdbc');
 });
+
+test('what an index could not hold is null: 1,024 bytes are the most, whatever the characters', () => {
+  expect(storableText('가'.repeat(341))).toHaveLength(341);
+  expect(storableText('가'.repeat(342))).toBeNull();
+});

@@ -112,6 +112,28 @@ describe('a filter on payloads and senders', () => {
   });
 });
 
+test('however many conditions pulls have, one after the other on the same connections', async () => {
+  const { inbox, path } = await createInbox();
+  const long = {
+    sources: [path],
+    repositoryIds: [],
+    eventNames: ['push'],
+    actions: ['opened'],
+    branches: ['main'],
+  };
+  const more = [
+    {},
+    { senders: ['x'] },
+    { payload: [{ path: 'a', equals: 1 }] },
+    { receivedFrom: '2026-01-01T00:00:00Z' },
+  ];
+  for (let round = 0; round < 12; round += 1) {
+    for (const also of more) {
+      expect((await inbox.pull({ filter: { ...long, ...also } })).deliveries).toEqual([]);
+    }
+  }
+});
+
 describe('a saved filter', () => {
   test('is given by its id everywhere, and what is given beside it must hold too', async () => {
     const { inbox, store, save, token } = await createInbox();

@@ -326,6 +326,38 @@ describe('while GitHub is away', () => {
     expect(await idsSeenBy(person)).toEqual([granted]);
   });
 
+  test('nothing is told of what may not be read now: whatever a filter asks, the answer is the same', async () => {
+    const repository = addRepository();
+    const person = await addPerson(repository);
+    const id = await send(repository, 'push', { head_commit: { message: 'hunter2' } });
+    expect(await idsSeenBy(person)).toEqual([id]);
+    await removeMember(person, repository);
+    gitHub.repositories.limit = { seconds: 600, told: 'retry-after' };
+    await send(repository, 'push', { head_commit: { message: 'hunter3' } });
+    const query =
+      'query($f: WebhookMessageFilter) { webhookMessages(filter: $f) { nodes { id } } }';
+    const guesses = ['hunter3', 'wrong'].map((equals) => ({
+      payload: [{ path: 'head_commit.message', equals }],
+    }));
+    const filters = [...guesses, { eventNames: ['push'] }, { eventNames: ['fork'] }];
+    const answers = await Promise.all(
+      [...filters, { inboxStates: ['PENDING'] }].map((f) =>
+        post(naru.url, { query, variables: { f } }, person.token),
+      ),
+    );
+    const codes = answers.map(({ result }) => result.errors?.[0]?.extensions['code'] ?? 'none');
+    expect(new Set(codes)).toEqual(new Set(['UNAVAILABLE']));
+    const replayed = post(
+      naru.url,
+      {
+        query: `mutation { replayWebhookMessages(input: { filter: {} }) {
+          ... on WebhookMessagesReplayed { count } } }`,
+      },
+      person.token,
+    );
+    expect((await replayed).result.errors?.[0]?.extensions['code']).toBe('UNAVAILABLE');
+  });
+
   test('a stream waits for it, and then hands out what it waited with', async () => {
     const repository = addRepository();
     const person = await addPerson(repository);

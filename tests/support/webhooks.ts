@@ -38,7 +38,9 @@ export function postRaw(url: string, webhook: WebhookRequest): Promise<WebhookAn
       response.on('data', (chunk: Buffer) => received.push(chunk));
       response.on('error', reject);
       response.on('end', () => {
-        const json: unknown = JSON.parse(Buffer.concat(received).toString() || 'null');
+        const text = Buffer.concat(received).toString();
+        const isJson = response.headers['content-type']?.startsWith('application/') ?? false;
+        const json: unknown = isJson ? JSON.parse(text || 'null') : null;
         resolve({ status: response.statusCode ?? 0, headers: response.headers, json });
       });
     });

@@ -42,7 +42,8 @@ ALTER TABLE "webhook_source_secret" ADD CONSTRAINT "webhook_source_secret_source
   FOREIGN KEY ("source_id") REFERENCES "webhook_source"("id") ON DELETE CASCADE ON UPDATE CASCADE;
 
 ALTER TABLE "webhook_repository" ADD COLUMN "previous_names" TEXT[] DEFAULT ARRAY[]::TEXT[],
-ADD COLUMN "github_id" BIGINT;
+ADD COLUMN "github_id" BIGINT,
+ADD COLUMN "is_foreign" BOOLEAN NOT NULL DEFAULT false;
 CREATE INDEX "webhook_repository_github_id_idx" ON "webhook_repository"("github_id");
 
 ALTER TABLE "webhook_message" ADD COLUMN "occurred_at" TIMESTAMPTZ(3),

@@ -35,6 +35,8 @@ const UNSURE_LANES = `
     SELECT l.id FROM link
     JOIN github_permission p ON p.user_id = $1 AND p.state <> 'DENIED'
       AND NOT (p.state = 'ALLOWED' AND ${COUNTS})
+      -- One that was asked for by itself and never answered was never let in.
+      AND (p.valid_until IS NULL OR p.checked_at IS NOT NULL)
     JOIN webhook_lane l ON l.github_id = p.repository_id
     WHERE link.checked_at IS NOT NULL`;
 

@@ -168,6 +168,7 @@ const answers = fc.record({
       fc.record({
         state: fc.constantFrom('ALLOWED', 'ALLOWED', 'DENIED', 'UNKNOWN'),
         validity,
+        wasAnswered: fc.boolean(),
       }),
     ),
     { minLength: 2, maxLength: 2 },
@@ -219,6 +220,7 @@ async function store(
             userId,
             repositoryId: REPOSITORIES[index]?.githubId ?? 0n,
             state: row.state,
+            checkedAt: row.validity !== null && row.wasAnswered ? new Date() : null,
             validUntil: timeOf(row.validity),
           },
     ),
@@ -251,7 +253,11 @@ function judge(
   const set = said.set?.isOfLink && said.set.wasAsked ? said.set : null;
   if (set === null) return { permission: 'UNKNOWN' as const, isUnsure: true, isSettleable: false };
   const counts = set.validity === 'VALID' && row?.validity !== 'LAPSED';
-  const isOpen = row !== null && row.state !== 'DENIED' && !(row.state === 'ALLOWED' && counts);
+  const isOpen =
+    row !== null &&
+    row.state !== 'DENIED' &&
+    !(row.state === 'ALLOWED' && counts) &&
+    (row.validity === null || row.wasAnswered);
   if (set.validity !== 'VALID' || row?.validity === 'LAPSED') {
     return { permission: 'UNKNOWN' as const, isUnsure: isOpen, isSettleable: isOpen };
   }

@@ -5,7 +5,7 @@ import type { Sql } from '#database/client.ts';
 import type { VerificationOutcome } from '#generated/prisma/enums.ts';
 import { createBatcher } from '#lib/batch.ts';
 import { UnavailableError } from '#lib/errors.ts';
-import { DECIDE, FIND_DUE, READABLE_SOURCES } from './access-sql.ts';
+import { DECIDE, FIND_DUE, READABLE_OR_UNSURE, READABLE_SOURCES } from './access-sql.ts';
 
 // The rule, once in words: a message is read by those to whom, or to one of whose roles, its source is
 // granted, and by those whom GitHub lets see its repository; an unverified one by operators and by nobody
@@ -42,6 +42,11 @@ const HOLD_LOOK_MS = 1_000;
  */
 const allowedHere = perContext(() => new Set<string>());
 
+/** For what is decided anew within one request: a wait may lie between. */
+export function forgetAllowed(ctx: Context): void {
+  allowedHere(ctx).clear();
+}
+
 /** For a statement that has decided itself, by the ids of lanes. */
 export function rememberAllowed(ctx: Context, laneIds: readonly string[]): void {
   const allowed = allowedHere(ctx);
@@ -74,16 +79,21 @@ export async function canReadMessage(ctx: Context, message: MessagePlace): Promi
   return permission === 'ALLOWED';
 }
 
-/** For a stream: waits while it is UNKNOWN, a minute at most, and then throws `UnavailableError`. */
+/**
+ * For a stream: waits while it is UNKNOWN, a minute at most, and then throws `UnavailableError`. Not for what
+ * the user has muted, and not once the stream is over.
+ */
 export async function awaitDecision(
   refreshed: () => Promise<Context>,
   message: MessagePlace,
+  isOver: () => boolean,
 ): Promise<Decision> {
   const giveUpAt = performance.now() + HOLD_MS_MAX;
   for (;;) {
     const ctx = await refreshed();
     const decision = await decideMessage(ctx, message);
-    if (decision.permission !== 'UNKNOWN') return decision;
+    if (decision.permission !== 'UNKNOWN' || decision.isMuted) return decision;
+    if (isOver()) return DENIED;
     if (ctx.isGone() || performance.now() > giveUpAt) throw gitHubIsAway();
     await askGitHub(ctx);
     const next = await decideMessage(ctx, message);
@@ -129,6 +139,28 @@ async function askGitHub(ctx: Context): Promise<void> {
   const late = delay(ASK_MS_MAX, undefined, { ref: false, signal: timeout.signal }).catch(() => {});
   await Promise.race([asking, late]);
   timeout.abort();
+}
+
+/**
+ * Before a statement that leaves out what is UNKNOWN and whose answer would say that it is done. Of lanes
+ * `s`, with a condition on them. Throws `UnavailableError`.
+ */
+export async function requireSure(
+  sql: Sql,
+  ctx: Context,
+  userId: string,
+  lanes: { readonly condition: string; readonly values: readonly unknown[] },
+): Promise<void> {
+  if (ctx.github === null) return;
+  const rows = await sql.query(
+    `WITH ${READABLE_OR_UNSURE}
+     SELECT FROM (
+       SELECT l.id, l.repository_id, s.path FROM unsure
+       JOIN webhook_lane l ON l.id = unsure.id JOIN webhook_source s ON s.id = l.source_id
+     ) s WHERE ${lanes.condition} LIMIT 1`,
+    [userId, ...lanes.values],
+  );
+  if (rows.length > 0) throw gitHubIsAway();
 }
 
 export function gitHubIsAway(): UnavailableError {

@@ -121,11 +121,8 @@ export async function matchesFilter(
   item: WebhookFeedItem,
   filter: WebhookFilter,
 ): Promise<boolean> {
-  const isIn = (value: string | null, allowed: readonly string[] | null | undefined) =>
-    !allowed || (value !== null && allowed.includes(value));
   const isOfEnvelope =
-    isIn(item.sourcePath, filter.sources) &&
-    isIn(item.repositoryId, filter.repositoryIds) &&
+    matchesLane(item, filter) &&
     isIn(item.eventName, filter.eventNames) &&
     isIn(item.action, filter.actions) &&
     isIn(item.branch, filter.branches) &&
@@ -134,4 +131,13 @@ export async function matchesFilter(
     (!filter.receivedTo || item.receivedAt < filter.receivedTo);
   if (!isOfEnvelope || !filter.payload?.length) return isOfEnvelope;
   return hasPayloadKeys(database, item.id, keysOfConditions(filter.payload));
+}
+
+/** What of the filter says something of a whole lane, and nothing of the message. */
+export function matchesLane(item: WebhookFeedItem, filter: WebhookFilter): boolean {
+  return isIn(item.sourcePath, filter.sources) && isIn(item.repositoryId, filter.repositoryIds);
+}
+
+function isIn(value: string | null, allowed: readonly string[] | null | undefined): boolean {
+  return !allowed || (value !== null && allowed.includes(value));
 }

@@ -10,13 +10,13 @@ import {
 } from '#lib/errors.ts';
 import { derivedId, newId } from '#lib/ids.ts';
 import { networkOf } from '#lib/network.ts';
-import { redactHeaders } from '#lib/redact-headers.ts';
+import { type Header, REDACTED, redactHeaders } from '#lib/redact-headers.ts';
 import { webhookReceived } from '#pubsub/topics/webhooks.ts';
 import { takeDailyBytes } from '#redis/byte-quota.ts';
 import type { GivenUnits, Quota } from '#redis/quota.ts';
 import { claimBody } from './claimed-body.ts';
 import type { IncomingWebhook } from './incoming-webhook.ts';
-import type { ChallengeAnswer, VerificationFailure } from './providers/provider.ts';
+import type { ProviderAnswer, VerificationFailure } from './providers/provider.ts';
 import type { SourceSettings } from './providers/settings.ts';
 import { PROVIDERS } from './providers/table.ts';
 import { tokenHeader } from './providers/token.ts';
@@ -27,11 +27,13 @@ export interface AcceptedWebhook {
   readonly id: string;
   readonly source: string;
   readonly verification: VerificationOutcome;
+  /** What its sender is to hear. */
+  readonly acknowledgement?: ProviderAnswer;
 }
 
 /** What the sender asked for is answered, and there is nothing to store. */
 export interface AnsweredChallenge {
-  readonly challenge: ChallengeAnswer;
+  readonly challenge: ProviderAnswer;
 }
 
 export type ReceivedWebhook = AcceptedWebhook | AnsweredChallenge;
@@ -111,13 +113,11 @@ async function storeKnown(
   const challenge = adapter.answerChallenge?.(payload) ?? null;
   if (challenge !== null) return { challenge };
   const verification = adapter.verify === null ? 'UNSIGNED' : 'VERIFIED';
-  const deliveryId = adapter.deliveryId({ headers: webhook.headers, settings, payload });
-  if (deliveryId !== null && !DELIVERY_ID.test(deliveryId)) {
-    throw new InvalidInputError('A delivery id is 1 to 200 visible ASCII characters', 'deliveryId');
-  }
+  const deliveryId = usable(adapter.deliveryId({ headers: webhook.headers, settings, payload }));
   const id = idOf(source, verification, deliveryId);
   await publish(app, webhook, { id, source, settings, verification, deliveryId });
-  return { id, source: source.path, verification };
+  const { acknowledgement } = adapter;
+  return { id, source: source.path, verification, ...(acknowledgement && { acknowledgement }) };
 }
 
 /**
@@ -139,7 +139,7 @@ async function storeUnverified(
     settings,
     payload: () => undefined,
   });
-  const deliveryId = given !== null && DELIVERY_ID.test(given) ? given : null;
+  const deliveryId = usable(given);
   const id = idOf(source, 'UNVERIFIED', deliveryId);
   const verification = 'UNVERIFIED';
   await publish(app, webhook, {
@@ -151,6 +151,11 @@ async function storeUnverified(
     deliveryId,
   });
   return { id, source: source.path, verification };
+}
+
+/** An odd id is none: a genuine webhook must not be refused for it, since many senders do not try again. */
+function usable(deliveryId: string | null): string | null {
+  return deliveryId !== null && DELIVERY_ID.test(deliveryId) ? deliveryId : null;
 }
 
 /** The outcome is a part of it: a forged delivery id must not stand in the way of the real one. */
@@ -238,7 +243,7 @@ async function publish(
     verificationFailure,
     path: webhook.path,
     method: webhook.method,
-    headers: redactHeaders(webhook.rawHeaders, proof),
+    headers: withoutSecrets(source, redactHeaders(webhook.rawHeaders, proof)),
     contentType: webhook.headers['content-type'] ?? null,
     deliveryId,
     receivedAt: webhook.receivedAt.toISOString(),
@@ -252,6 +257,14 @@ async function publish(
     await claimBody(app, id, webhook.body);
     await app.bus.publish(webhookReceived, key, { ...payload, bodyIn: 'database' }, { id });
   }
+}
+
+/** A secret that is sent as it is may come in another header than the one that was agreed. */
+function withoutSecrets(source: Source | null, headers: readonly Header[]): Header[] {
+  const isSentPlain = source?.provider === 'TOKEN' || source?.provider === 'GITLAB';
+  const secrets = isSentPlain ? source.secrets() : [];
+  const hides = (value: string) => secrets.some((secret) => value.includes(secret));
+  return headers.map((header) => (hides(header.value) ? { ...header, value: REDACTED } : header));
 }
 
 function segmentsOf(path: string): string[] {

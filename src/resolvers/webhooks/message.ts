@@ -11,7 +11,12 @@ import { requireViewer } from '#resolvers/users/access.ts';
 import { awaitDecision } from './access.ts';
 import { bodyLoader } from './body.ts';
 import { WEBHOOK_FEED, WEBHOOK_FEED_KEY, type WebhookFeedItem } from './feed.ts';
-import { type GivenWebhookFilter, matchesFilter, type WebhookFilter } from './filter.ts';
+import {
+  type GivenWebhookFilter,
+  matchesFilter,
+  matchesLane,
+  type WebhookFilter,
+} from './filter.ts';
 import type { PermissionChange } from './permissions/news.ts';
 import { findReadablePositions } from './readable-page.ts';
 import { resolveFilter } from './saved-filter.ts';
@@ -112,7 +117,9 @@ export async function watchMessages(
   };
   const changes = ctx.permissionNews.follow(userId, (change) => isOfRepository(filter, change));
   const release = ctx.permissions.follow(userId);
+  let isOver = false;
   const stop = () => {
+    isOver = true;
     changes.stop();
     release();
   };
@@ -120,9 +127,10 @@ export async function watchMessages(
     const stream = await follow(ctx.webhookFeed, WEBHOOK_FEED_KEY, {
       after: placeToResume(ctx, input.after),
       accept: async (item) => {
-        if (!(await matchesFilter(ctx, item, filter))) return false;
-        const { permission, isMuted } = await awaitDecision(refreshed, item);
-        return permission === 'ALLOWED' && !isMuted;
+        // Permission before whatever the filter says of the message itself: a wait for GitHub would tell of it.
+        if (!matchesLane(item, filter)) return false;
+        const { permission, isMuted } = await awaitDecision(refreshed, item, () => isOver);
+        return permission === 'ALLOWED' && !isMuted && matchesFilter(ctx, item, filter);
       },
       asides: changes,
     });

@@ -1,9 +1,10 @@
 import type { Context } from '#context.ts';
 import { requireViewer } from '#resolvers/users/access.ts';
 import { freshenPermissions, gitHubIsAway, readsUnverified, rememberAllowed } from './access.ts';
-import { READABLE_OR_UNSURE } from './access-sql.ts';
+import { READABLE, READABLE_OR_UNSURE } from './access-sql.ts';
 import type { WebhookFilter } from './filter.ts';
 import { ATTEMPTS_MAX, givenFilter, LANES, STATE } from './inbox/sql.ts';
+import { boundPayloadReads } from './payload-reads.ts';
 
 export interface PageBounds {
   readonly filter: WebhookFilter;
@@ -28,31 +29,38 @@ export async function findReadablePositions(ctx: Context, page: PageBounds): Pro
   const add = (value: unknown) => `$${values.push(value)}`;
   // `STATE` takes it as its second value.
   if (inboxStates) add(ATTEMPTS_MAX);
-  const inState = inboxStates ? `${STATE} = ANY(${add(inboxStates)})` : 'true';
+  const inState = inboxStates
+    ? `lane.id IS NOT NULL AND ${STATE} = ANY(${add(inboxStates)})`
+    : 'true';
   const bounds = `m.position > ${add(after.toString())} AND m.position < ${add(before.toString())}`;
   const limitTo = add(limit);
   const given = givenFilter(filter, values.length + 1);
   const order = direction === 'forward' ? 'ASC' : 'DESC';
   const unverified = readsUnverified(viewer) ? `OR m.verification = 'UNVERIFIED'` : '';
+  const ofLane = given.lane.replaceAll('s.repository_id', 'm.repository_id');
+  // Of what may not be read nothing but its lane decides: whether another condition held would be told.
   const text = `
-    WITH ${READABLE_OR_UNSURE}, seen AS (SELECT id FROM readable UNION SELECT id FROM unsure)
-      ${inboxStates ? `, ${LANES}` : ''}
+    WITH ${ctx.github === null ? NONE_UNSURE : READABLE_OR_UNSURE} ${inboxStates ? `, ${LANES}` : ''}
     SELECT m.position, m.lane_id, (m.lane_id IN (SELECT id FROM unsure)) IS TRUE AS is_unsure
     FROM webhook_message m LEFT JOIN webhook_source s ON s.id = m.source_id
       ${inboxStates ? IN_INBOX : ''}
-    WHERE ${bounds} AND ${inState} AND ${given.message}
-      -- As a value and not as a join, so that rows are read from the end asked for and no further.
-      AND ((m.lane_id IN (SELECT id FROM seen)) IS TRUE ${unverified})
+    -- Lanes as values and not as a join, so that rows are read from the end asked for and no further.
+    WHERE ${bounds} AND (
+      ((m.lane_id IN (SELECT id FROM unsure)) IS TRUE AND ${ofLane}
+        AND ${inboxStates ? NOT_MUTED : 'true'})
+      OR (((m.lane_id IN (SELECT id FROM readable)) IS TRUE ${unverified})
+        AND ${inState} AND ${given.message})
+    )
     ORDER BY m.position ${order} LIMIT ${limitTo}`;
-  const rows = await ctx.database.query<PageRow>(text, [...values, ...given.values]);
-  const isUnsure = rows.some(({ is_unsure }) => is_unsure);
-  if (isUnsure && ctx.github !== null) throw gitHubIsAway();
-  const readable = rows.filter(({ is_unsure }) => !is_unsure);
+  const rows = await boundPayloadReads(filter, () =>
+    ctx.database.query<PageRow>(text, [...values, ...given.values]),
+  );
+  if (rows.some(({ is_unsure }) => is_unsure)) throw gitHubIsAway();
   rememberAllowed(
     ctx,
-    readable.flatMap(({ lane_id }) => lane_id ?? []),
+    rows.flatMap(({ lane_id }) => lane_id ?? []),
   );
-  return readable.map(({ position }) => BigInt(position));
+  return rows.map(({ position }) => BigInt(position));
 }
 
 interface PageRow {
@@ -61,6 +69,13 @@ interface PageRow {
   readonly is_unsure: boolean;
 }
 
+// Nobody can be asked any more, so nothing that GitHub once allowed counts.
+const NONE_UNSURE = `${READABLE}, unsure AS (SELECT id FROM readable WHERE false)`;
+
+const NOT_MUTED = `NOT EXISTS (
+  SELECT FROM webhook_repository_watch w
+  WHERE w.user_id = $1 AND w.repository_id = m.repository_id AND NOT w.is_watched)`;
+
 const IN_INBOX = `
-  JOIN lane ON lane.id = m.lane_id
+  LEFT JOIN lane ON lane.id = m.lane_id
   LEFT JOIN webhook_delivery d ON d.user_id = $1 AND d.message_id = m.id`;

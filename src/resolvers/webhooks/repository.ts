@@ -56,6 +56,8 @@ interface RepositoryRow {
   readonly full_name: string;
   readonly previous_names: readonly string[];
   readonly github_id: string | null;
+  /** Another server's repository has come under this number. */
+  readonly is_foreign: boolean;
   /** When it was known by its name last. */
   readonly updated_at: Date;
 }
@@ -63,14 +65,15 @@ interface RepositoryRow {
 function rowOf(sighting: RepositorySighting): RepositoryRow {
   const { sourceId, repository, isOnGitHub } = sighting;
   const { providerId, fullName, previousName } = repository;
-  const isNumber = /^[1-9][0-9]*$/.test(providerId);
+  const is_foreign = isForeign(sighting);
   return {
     id: newId(),
     source_id: sourceId,
     provider_id: providerId,
     full_name: fullName,
     previous_names: withNames([], [previousName], fullName),
-    github_id: isOnGitHub && isNumber ? providerId : null,
+    github_id: isOnGitHub ? githubIdOf(providerId) : null,
+    is_foreign,
     updated_at: timeOf(sighting),
   };
 }
@@ -79,8 +82,10 @@ function rowOf(sighting: RepositorySighting): RepositoryRow {
 function recognise(row: RepositoryRow, sighting: RepositorySighting): RepositoryRow {
   const { fullName, previousName } = sighting.repository;
   // Once another server's repository has come under this number, what is stored under it is not all of
-  // GitHub's: never again do its permissions open it.
-  const github_id = sighting.isOnGitHub ? row.github_id : null;
+  // GitHub's: never again do its permissions open it. A body that does not tell where it is from changes nothing.
+  const is_foreign = row.is_foreign || isForeign(sighting);
+  const recognised = sighting.isOnGitHub ? githubIdOf(row.provider_id) : row.github_id;
+  const github_id = is_foreign ? null : recognised;
   const isNews = isNewer(row, sighting);
   const isRenamed = isNews && fullName !== row.full_name;
   const full_name = isRenamed ? fullName : row.full_name;
@@ -89,10 +94,21 @@ function recognise(row: RepositoryRow, sighting: RepositorySighting): Repository
     [previousName, isRenamed ? row.full_name : fullName],
     full_name,
   );
-  const isSame = github_id === row.github_id && isSameList(previous_names, row.previous_names);
+  const isSame =
+    github_id === row.github_id &&
+    is_foreign === row.is_foreign &&
+    isSameList(previous_names, row.previous_names);
   if (!isNews && isSame) return row;
   const updated_at = isNews ? timeOf(sighting) : row.updated_at;
-  return { ...row, full_name, previous_names, github_id, updated_at };
+  return { ...row, full_name, previous_names, github_id, is_foreign, updated_at };
+}
+
+function isForeign({ isOnGitHub, repository }: RepositorySighting): boolean {
+  return !isOnGitHub && repository.origin !== null;
+}
+
+function githubIdOf(providerId: string): string | null {
+  return /^[1-9][0-9]*$/.test(providerId) ? providerId : null;
 }
 
 /**
@@ -134,7 +150,7 @@ function readRepositories(
 ): Promise<RepositoryRow[]> {
   return sql.query<RepositoryRow>(
     `SELECT r.id, r.source_id, r.provider_id, r.full_name, r.previous_names,
-       r.github_id::text, r.updated_at
+       r.github_id::text, r.is_foreign, r.updated_at
      FROM webhook_repository r
      JOIN (SELECT DISTINCT * FROM unnest($1::uuid[], $2::text[])) AS k (source_id, provider_id)
        USING (source_id, provider_id)`,
@@ -148,13 +164,14 @@ function readRepositories(
 
 const STORE = `
   INSERT INTO webhook_repository
-    (id, source_id, provider_id, full_name, previous_names, github_id, updated_at)
+    (id, source_id, provider_id, full_name, previous_names, github_id, is_foreign, updated_at)
   SELECT * FROM jsonb_to_recordset($1::jsonb) AS row
     (id uuid, source_id uuid, provider_id text, full_name text, previous_names text[],
-     github_id bigint, updated_at timestamptz)
+     github_id bigint, is_foreign boolean, updated_at timestamptz)
   ON CONFLICT (id) DO UPDATE SET
     full_name = excluded.full_name, previous_names = excluded.previous_names,
-    github_id = excluded.github_id, updated_at = excluded.updated_at`;
+    github_id = excluded.github_id, is_foreign = excluded.is_foreign,
+    updated_at = excluded.updated_at`;
 
 function keyOfSighting({ sourceId, repository }: RepositorySighting): string {
   return keyOf(sourceId, repository.providerId);

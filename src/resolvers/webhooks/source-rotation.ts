@@ -78,8 +78,10 @@ async function endOthers(sql: Sql, sourceId: string, overlapSeconds: number): Pr
     [sourceId, overlapSeconds],
   );
   await sql.query(
-    'DELETE FROM webhook_source_secret WHERE source_id = $1 AND ends_at <= naru_now()',
-    [sourceId],
+    // Not by the clock alone: what has just been ended is rounded up to the next millisecond.
+    `DELETE FROM webhook_source_secret
+     WHERE source_id = $1 AND ($2::float8 = 0 OR ends_at <= naru_now())`,
+    [sourceId, overlapSeconds],
   );
   const live = await sql.query('SELECT id FROM webhook_source_secret WHERE source_id = $1', [
     sourceId,

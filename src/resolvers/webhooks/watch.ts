@@ -8,7 +8,7 @@ import { SETTLEABLE } from './access-sql.ts';
 import { decideInbox, noteChange } from './inbox/sql.ts';
 
 /** Repositories that an account watches by its own word: GitHub may be asked for each by itself. */
-export const WATCHED_MAX = 500;
+export const WATCHED_MAX = 150;
 
 export interface WatchedRepository {
   readonly repositoryId: string;
@@ -21,7 +21,7 @@ export interface WatchedRepository {
  * Puts a repository into the viewer's inbox and live streams, where it may be read: also a public one
  * that GitHub does not count among the viewer's, for which it is asked then. Twice is once. Throws
  * `NotFoundError` alike for what is not there and for what is not for the viewer, `UnavailableError` where
- * GitHub would have to say and does not, and `ConflictError` past 500.
+ * GitHub would have to say and does not, and `ConflictError` past 150.
  */
 export async function watchRepository(
   ctx: Context,
@@ -38,8 +38,8 @@ export async function watchRepository(
 }
 
 /**
- * Keeps a repository out of the viewer's inbox and live streams; pages still show it. What is leased of it
- * can be settled. Twice is once. Throws what `watchRepository` does.
+ * Keeps a repository out of the viewer's inbox and live streams; pages still show it, and what is leased of it can be
+ * settled, for as long as the viewer may read it: a public one that was not theirs is gone soon after. Twice is once. Throws what `watchRepository` does.
  */
 export async function unwatchRepository(
   ctx: Context,
@@ -97,6 +97,8 @@ async function askForOne(
   const before = await readWatch(ctx.database, userId, repositoryId);
   await storeWatch(ctx, userId, repositoryId, true);
   try {
+    await ctx.permissions.refresh(userId);
+    // The asking that this one joined may have begun before the watch; where it had not, nothing is asked.
     await ctx.permissions.refresh(userId);
   } catch (error) {
     if (!(error instanceof UnavailableError)) throw error;

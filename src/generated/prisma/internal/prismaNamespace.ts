@@ -3311,6 +3311,7 @@ export const WebhookRepositoryScalarFieldEnum = {
   fullName: 'fullName',
   previousNames: 'previousNames',
   githubId: 'githubId',
+  isForeign: 'isForeign',
   createdAt: 'createdAt',
   updatedAt: 'updatedAt'
 } as const

@@ -483,6 +483,7 @@ export const WebhookRepositoryScalarFieldEnum = {
   fullName: 'fullName',
   previousNames: 'previousNames',
   githubId: 'githubId',
+  isForeign: 'isForeign',
   createdAt: 'createdAt',
   updatedAt: 'updatedAt'
 } as const

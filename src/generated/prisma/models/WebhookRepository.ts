@@ -40,6 +40,7 @@ export type WebhookRepositoryMinAggregateOutputType = {
   providerId: string | null
   fullName: string | null
   githubId: bigint | null
+  isForeign: boolean | null
   createdAt: Date | null
   updatedAt: Date | null
 }
@@ -50,6 +51,7 @@ export type WebhookRepositoryMaxAggregateOutputType = {
   providerId: string | null
   fullName: string | null
   githubId: bigint | null
+  isForeign: boolean | null
   createdAt: Date | null
   updatedAt: Date | null
 }
@@ -61,6 +63,7 @@ export type WebhookRepositoryCountAggregateOutputType = {
   fullName: number
   previousNames: number
   githubId: number
+  isForeign: number
   createdAt: number
   updatedAt: number
   _all: number
@@ -81,6 +84,7 @@ export type WebhookRepositoryMinAggregateInputType = {
   providerId?: true
   fullName?: true
   githubId?: true
+  isForeign?: true
   createdAt?: true
   updatedAt?: true
 }
@@ -91,6 +95,7 @@ export type WebhookRepositoryMaxAggregateInputType = {
   providerId?: true
   fullName?: true
   githubId?: true
+  isForeign?: true
   createdAt?: true
   updatedAt?: true
 }
@@ -102,6 +107,7 @@ export type WebhookRepositoryCountAggregateInputType = {
   fullName?: true
   previousNames?: true
   githubId?: true
+  isForeign?: true
   createdAt?: true
   updatedAt?: true
   _all?: true
@@ -200,6 +206,7 @@ export type WebhookRepositoryGroupByOutputType = {
   fullName: string
   previousNames: string[]
   githubId: bigint | null
+  isForeign: boolean
   createdAt: Date
   updatedAt: Date
   _count: WebhookRepositoryCountAggregateOutputType | null
@@ -234,6 +241,7 @@ export type WebhookRepositoryWhereInput = {
   fullName?: Prisma.StringFilter<"WebhookRepository"> | string
   previousNames?: Prisma.StringNullableListFilter<"WebhookRepository">
   githubId?: Prisma.BigIntNullableFilter<"WebhookRepository"> | bigint | number | null
+  isForeign?: Prisma.BoolFilter<"WebhookRepository"> | boolean
   createdAt?: Prisma.DateTimeFilter<"WebhookRepository"> | Date | string
   updatedAt?: Prisma.DateTimeFilter<"WebhookRepository"> | Date | string
   source?: Prisma.XOR<Prisma.WebhookSourceScalarRelationFilter, Prisma.WebhookSourceWhereInput>
@@ -248,6 +256,7 @@ export type WebhookRepositoryOrderByWithRelationInput = {
   fullName?: Prisma.SortOrder
   previousNames?: Prisma.SortOrder
   githubId?: Prisma.SortOrderInput | Prisma.SortOrder
+  isForeign?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
   source?: Prisma.WebhookSourceOrderByWithRelationInput
@@ -266,6 +275,7 @@ export type WebhookRepositoryWhereUniqueInput = Prisma.AtLeast<{
   fullName?: Prisma.StringFilter<"WebhookRepository"> | string
   previousNames?: Prisma.StringNullableListFilter<"WebhookRepository">
   githubId?: Prisma.BigIntNullableFilter<"WebhookRepository"> | bigint | number | null
+  isForeign?: Prisma.BoolFilter<"WebhookRepository"> | boolean
   createdAt?: Prisma.DateTimeFilter<"WebhookRepository"> | Date | string
   updatedAt?: Prisma.DateTimeFilter<"WebhookRepository"> | Date | string
   source?: Prisma.XOR<Prisma.WebhookSourceScalarRelationFilter, Prisma.WebhookSourceWhereInput>
@@ -280,6 +290,7 @@ export type WebhookRepositoryOrderByWithAggregationInput = {
   fullName?: Prisma.SortOrder
   previousNames?: Prisma.SortOrder
   githubId?: Prisma.SortOrderInput | Prisma.SortOrder
+  isForeign?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
   _count?: Prisma.WebhookRepositoryCountOrderByAggregateInput
@@ -299,6 +310,7 @@ export type WebhookRepositoryScalarWhereWithAggregatesInput = {
   fullName?: Prisma.StringWithAggregatesFilter<"WebhookRepository"> | string
   previousNames?: Prisma.StringNullableListFilter<"WebhookRepository">
   githubId?: Prisma.BigIntNullableWithAggregatesFilter<"WebhookRepository"> | bigint | number | null
+  isForeign?: Prisma.BoolWithAggregatesFilter<"WebhookRepository"> | boolean
   createdAt?: Prisma.DateTimeWithAggregatesFilter<"WebhookRepository"> | Date | string
   updatedAt?: Prisma.DateTimeWithAggregatesFilter<"WebhookRepository"> | Date | string
 }
@@ -309,6 +321,7 @@ export type WebhookRepositoryCreateInput = {
   fullName: string
   previousNames?: Prisma.WebhookRepositoryCreatepreviousNamesInput | string[]
   githubId?: bigint | number | null
+  isForeign?: boolean
   createdAt?: Date | string
   updatedAt?: Date | string
   source: Prisma.WebhookSourceCreateNestedOneWithoutRepositoriesInput
@@ -323,6 +336,7 @@ export type WebhookRepositoryUncheckedCreateInput = {
   fullName: string
   previousNames?: Prisma.WebhookRepositoryCreatepreviousNamesInput | string[]
   githubId?: bigint | number | null
+  isForeign?: boolean
   createdAt?: Date | string
   updatedAt?: Date | string
   messages?: Prisma.WebhookMessageUncheckedCreateNestedManyWithoutRepositoryInput
@@ -335,6 +349,7 @@ export type WebhookRepositoryUpdateInput = {
   fullName?: Prisma.StringFieldUpdateOperationsInput | string
   previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
   githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  isForeign?: Prisma.BoolFieldUpdateOperationsInput | boolean
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   source?: Prisma.WebhookSourceUpdateOneRequiredWithoutRepositoriesNestedInput
@@ -349,6 +364,7 @@ export type WebhookRepositoryUncheckedUpdateInput = {
   fullName?: Prisma.StringFieldUpdateOperationsInput | string
   previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
   githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  isForeign?: Prisma.BoolFieldUpdateOperationsInput | boolean
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   messages?: Prisma.WebhookMessageUncheckedUpdateManyWithoutRepositoryNestedInput
@@ -362,6 +378,7 @@ export type WebhookRepositoryCreateManyInput = {
   fullName: string
   previousNames?: Prisma.WebhookRepositoryCreatepreviousNamesInput | string[]
   githubId?: bigint | number | null
+  isForeign?: boolean
   createdAt?: Date | string
   updatedAt?: Date | string
 }
@@ -372,6 +389,7 @@ export type WebhookRepositoryUpdateManyMutationInput = {
   fullName?: Prisma.StringFieldUpdateOperationsInput | string
   previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
   githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  isForeign?: Prisma.BoolFieldUpdateOperationsInput | boolean
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
@@ -383,6 +401,7 @@ export type WebhookRepositoryUncheckedUpdateManyInput = {
   fullName?: Prisma.StringFieldUpdateOperationsInput | string
   previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
   githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  isForeign?: Prisma.BoolFieldUpdateOperationsInput | boolean
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
@@ -414,6 +433,7 @@ export type WebhookRepositoryCountOrderByAggregateInput = {
   fullName?: Prisma.SortOrder
   previousNames?: Prisma.SortOrder
   githubId?: Prisma.SortOrder
+  isForeign?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
 }
@@ -428,6 +448,7 @@ export type WebhookRepositoryMaxOrderByAggregateInput = {
   providerId?: Prisma.SortOrder
   fullName?: Prisma.SortOrder
   githubId?: Prisma.SortOrder
+  isForeign?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
 }
@@ -438,6 +459,7 @@ export type WebhookRepositoryMinOrderByAggregateInput = {
   providerId?: Prisma.SortOrder
   fullName?: Prisma.SortOrder
   githubId?: Prisma.SortOrder
+  isForeign?: Prisma.SortOrder
   createdAt?: Prisma.SortOrder
   updatedAt?: Prisma.SortOrder
 }
@@ -538,6 +560,7 @@ export type WebhookRepositoryCreateWithoutWatchesInput = {
   fullName: string
   previousNames?: Prisma.WebhookRepositoryCreatepreviousNamesInput | string[]
   githubId?: bigint | number | null
+  isForeign?: boolean
   createdAt?: Date | string
   updatedAt?: Date | string
   source: Prisma.WebhookSourceCreateNestedOneWithoutRepositoriesInput
@@ -551,6 +574,7 @@ export type WebhookRepositoryUncheckedCreateWithoutWatchesInput = {
   fullName: string
   previousNames?: Prisma.WebhookRepositoryCreatepreviousNamesInput | string[]
   githubId?: bigint | number | null
+  isForeign?: boolean
   createdAt?: Date | string
   updatedAt?: Date | string
   messages?: Prisma.WebhookMessageUncheckedCreateNestedManyWithoutRepositoryInput
@@ -578,6 +602,7 @@ export type WebhookRepositoryUpdateWithoutWatchesInput = {
   fullName?: Prisma.StringFieldUpdateOperationsInput | string
   previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
   githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  isForeign?: Prisma.BoolFieldUpdateOperationsInput | boolean
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   source?: Prisma.WebhookSourceUpdateOneRequiredWithoutRepositoriesNestedInput
@@ -591,6 +616,7 @@ export type WebhookRepositoryUncheckedUpdateWithoutWatchesInput = {
   fullName?: Prisma.StringFieldUpdateOperationsInput | string
   previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
   githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  isForeign?: Prisma.BoolFieldUpdateOperationsInput | boolean
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   messages?: Prisma.WebhookMessageUncheckedUpdateManyWithoutRepositoryNestedInput
@@ -602,6 +628,7 @@ export type WebhookRepositoryCreateWithoutSourceInput = {
   fullName: string
   previousNames?: Prisma.WebhookRepositoryCreatepreviousNamesInput | string[]
   githubId?: bigint | number | null
+  isForeign?: boolean
   createdAt?: Date | string
   updatedAt?: Date | string
   messages?: Prisma.WebhookMessageCreateNestedManyWithoutRepositoryInput
@@ -614,6 +641,7 @@ export type WebhookRepositoryUncheckedCreateWithoutSourceInput = {
   fullName: string
   previousNames?: Prisma.WebhookRepositoryCreatepreviousNamesInput | string[]
   githubId?: bigint | number | null
+  isForeign?: boolean
   createdAt?: Date | string
   updatedAt?: Date | string
   messages?: Prisma.WebhookMessageUncheckedCreateNestedManyWithoutRepositoryInput
@@ -656,6 +684,7 @@ export type WebhookRepositoryScalarWhereInput = {
   fullName?: Prisma.StringFilter<"WebhookRepository"> | string
   previousNames?: Prisma.StringNullableListFilter<"WebhookRepository">
   githubId?: Prisma.BigIntNullableFilter<"WebhookRepository"> | bigint | number | null
+  isForeign?: Prisma.BoolFilter<"WebhookRepository"> | boolean
   createdAt?: Prisma.DateTimeFilter<"WebhookRepository"> | Date | string
   updatedAt?: Prisma.DateTimeFilter<"WebhookRepository"> | Date | string
 }
@@ -666,6 +695,7 @@ export type WebhookRepositoryCreateWithoutMessagesInput = {
   fullName: string
   previousNames?: Prisma.WebhookRepositoryCreatepreviousNamesInput | string[]
   githubId?: bigint | number | null
+  isForeign?: boolean
   createdAt?: Date | string
   updatedAt?: Date | string
   source: Prisma.WebhookSourceCreateNestedOneWithoutRepositoriesInput
@@ -679,6 +709,7 @@ export type WebhookRepositoryUncheckedCreateWithoutMessagesInput = {
   fullName: string
   previousNames?: Prisma.WebhookRepositoryCreatepreviousNamesInput | string[]
   githubId?: bigint | number | null
+  isForeign?: boolean
   createdAt?: Date | string
   updatedAt?: Date | string
   watches?: Prisma.WebhookRepositoryWatchUncheckedCreateNestedManyWithoutRepositoryInput
@@ -706,6 +737,7 @@ export type WebhookRepositoryUpdateWithoutMessagesInput = {
   fullName?: Prisma.StringFieldUpdateOperationsInput | string
   previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
   githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  isForeign?: Prisma.BoolFieldUpdateOperationsInput | boolean
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   source?: Prisma.WebhookSourceUpdateOneRequiredWithoutRepositoriesNestedInput
@@ -719,6 +751,7 @@ export type WebhookRepositoryUncheckedUpdateWithoutMessagesInput = {
   fullName?: Prisma.StringFieldUpdateOperationsInput | string
   previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
   githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  isForeign?: Prisma.BoolFieldUpdateOperationsInput | boolean
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   watches?: Prisma.WebhookRepositoryWatchUncheckedUpdateManyWithoutRepositoryNestedInput
@@ -730,6 +763,7 @@ export type WebhookRepositoryCreateManySourceInput = {
   fullName: string
   previousNames?: Prisma.WebhookRepositoryCreatepreviousNamesInput | string[]
   githubId?: bigint | number | null
+  isForeign?: boolean
   createdAt?: Date | string
   updatedAt?: Date | string
 }
@@ -740,6 +774,7 @@ export type WebhookRepositoryUpdateWithoutSourceInput = {
   fullName?: Prisma.StringFieldUpdateOperationsInput | string
   previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
   githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  isForeign?: Prisma.BoolFieldUpdateOperationsInput | boolean
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   messages?: Prisma.WebhookMessageUpdateManyWithoutRepositoryNestedInput
@@ -752,6 +787,7 @@ export type WebhookRepositoryUncheckedUpdateWithoutSourceInput = {
   fullName?: Prisma.StringFieldUpdateOperationsInput | string
   previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
   githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  isForeign?: Prisma.BoolFieldUpdateOperationsInput | boolean
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   messages?: Prisma.WebhookMessageUncheckedUpdateManyWithoutRepositoryNestedInput
@@ -764,6 +800,7 @@ export type WebhookRepositoryUncheckedUpdateManyWithoutSourceInput = {
   fullName?: Prisma.StringFieldUpdateOperationsInput | string
   previousNames?: Prisma.WebhookRepositoryUpdatepreviousNamesInput | string[]
   githubId?: Prisma.NullableBigIntFieldUpdateOperationsInput | bigint | number | null
+  isForeign?: Prisma.BoolFieldUpdateOperationsInput | boolean
   createdAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
   updatedAt?: Prisma.DateTimeFieldUpdateOperationsInput | Date | string
 }
@@ -815,6 +852,7 @@ export type WebhookRepositorySelect<ExtArgs extends runtime.Types.Extensions.Int
   fullName?: boolean
   previousNames?: boolean
   githubId?: boolean
+  isForeign?: boolean
   createdAt?: boolean
   updatedAt?: boolean
   source?: boolean | Prisma.WebhookSourceDefaultArgs<ExtArgs>
@@ -830,6 +868,7 @@ export type WebhookRepositorySelectCreateManyAndReturn<ExtArgs extends runtime.T
   fullName?: boolean
   previousNames?: boolean
   githubId?: boolean
+  isForeign?: boolean
   createdAt?: boolean
   updatedAt?: boolean
   source?: boolean | Prisma.WebhookSourceDefaultArgs<ExtArgs>
@@ -842,6 +881,7 @@ export type WebhookRepositorySelectUpdateManyAndReturn<ExtArgs extends runtime.T
   fullName?: boolean
   previousNames?: boolean
   githubId?: boolean
+  isForeign?: boolean
   createdAt?: boolean
   updatedAt?: boolean
   source?: boolean | Prisma.WebhookSourceDefaultArgs<ExtArgs>
@@ -854,11 +894,12 @@ export type WebhookRepositorySelectScalar = {
   fullName?: boolean
   previousNames?: boolean
   githubId?: boolean
+  isForeign?: boolean
   createdAt?: boolean
   updatedAt?: boolean
 }
 
-export type WebhookRepositoryOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "sourceId" | "providerId" | "fullName" | "previousNames" | "githubId" | "createdAt" | "updatedAt", ExtArgs["result"]["webhookRepository"]>
+export type WebhookRepositoryOmit<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = runtime.Types.Extensions.GetOmit<"id" | "sourceId" | "providerId" | "fullName" | "previousNames" | "githubId" | "isForeign" | "createdAt" | "updatedAt", ExtArgs["result"]["webhookRepository"]>
 export type WebhookRepositoryInclude<ExtArgs extends runtime.Types.Extensions.InternalArgs = runtime.Types.Extensions.DefaultArgs> = {
   source?: boolean | Prisma.WebhookSourceDefaultArgs<ExtArgs>
   messages?: boolean | Prisma.WebhookRepository$messagesArgs<ExtArgs>
@@ -893,6 +934,10 @@ export type $WebhookRepositoryPayload<ExtArgs extends runtime.Types.Extensions.I
      * permissions decide then; null for any other.
      */
     githubId: bigint | null
+    /**
+     * Another server's repository has come under this number: GitHub's permissions never open it.
+     */
+    isForeign: boolean
     createdAt: Date
     updatedAt: Date
   }, ExtArgs["result"]["webhookRepository"]>
@@ -1327,6 +1372,7 @@ export interface WebhookRepositoryFieldRefs {
   readonly fullName: Prisma.FieldRef<"WebhookRepository", 'String'>
   readonly previousNames: Prisma.FieldRef<"WebhookRepository", 'String[]'>
   readonly githubId: Prisma.FieldRef<"WebhookRepository", 'BigInt'>
+  readonly isForeign: Prisma.FieldRef<"WebhookRepository", 'Boolean'>
   readonly createdAt: Prisma.FieldRef<"WebhookRepository", 'DateTime'>
   readonly updatedAt: Prisma.FieldRef<"WebhookRepository", 'DateTime'>
 }

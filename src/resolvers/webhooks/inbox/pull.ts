@@ -1,10 +1,11 @@
 import { type Context, perContext } from '#context.ts';
 import type { Sql } from '#database/client.ts';
 import { requireViewer } from '#resolvers/users/access.ts';
-import { freshenPermissions, rememberAllowed } from '#resolvers/webhooks/access.ts';
+import { forgetAllowed, freshenPermissions, rememberAllowed } from '#resolvers/webhooks/access.ts';
 import { NOW, READABLE } from '#resolvers/webhooks/access-sql.ts';
 import { WEBHOOK_FEED_KEY } from '#resolvers/webhooks/feed.ts';
 import type { GivenWebhookFilter, WebhookFilter } from '#resolvers/webhooks/filter.ts';
+import { boundPayloadReads } from '#resolvers/webhooks/payload-reads.ts';
 import { resolveFilter } from '#resolvers/webhooks/saved-filter.ts';
 import { assertWithin, LEASE_SECONDS_MAX } from './input.ts';
 import {
@@ -57,6 +58,7 @@ const firstPullMs = perContext(() => performance.now());
 export async function pullMessages(ctx: Context, input: PullInput): Promise<Pulled> {
   const { userId } = requireViewer(ctx);
   assertPull(input);
+  forgetAllowed(ctx);
   const filter = await resolveFilter(ctx, input.filter, { field: 'input.filter' });
   const deadline = firstPullMs(ctx) + input.waitSeconds * 1_000;
   // Watched before the first look: what arrives while we look then ends the wait at once.
@@ -65,8 +67,8 @@ export async function pullMessages(ctx: Context, input: PullInput): Promise<Pull
     for (;;) {
       // A token that has been revoked meanwhile gets nothing: this may be one of many fields that wait.
       await freshenPermissions(await ctx.refresh());
-      const pulled = await decideInbox(ctx.database, userId, (sql) =>
-        lease(sql, ctx, userId, { ...input, filter }),
+      const pulled = await boundPayloadReads(filter, () =>
+        decideInbox(ctx.database, userId, (sql) => lease(sql, ctx, userId, { ...input, filter })),
       );
       const leftMs = deadline - performance.now();
       if (pulled.deliveries.length > 0 || watch === null || leftMs <= 0) return pulled;

@@ -2,7 +2,7 @@ import type { Context } from '#context.ts';
 import { InvalidInputError } from '#lib/errors.ts';
 import { requireViewer } from '#resolvers/users/access.ts';
 import { runOnce } from '#resolvers/users/idempotency.ts';
-import { freshenPermissions } from '#resolvers/webhooks/access.ts';
+import { freshenPermissions, requireSure } from '#resolvers/webhooks/access.ts';
 import { READABLE } from '#resolvers/webhooks/access-sql.ts';
 import type { GivenWebhookFilter } from '#resolvers/webhooks/filter.ts';
 import { resolveFilter } from '#resolvers/webhooks/saved-filter.ts';
@@ -12,6 +12,7 @@ import {
   decideInbox,
   filterCondition,
   filterValues,
+  givenFilter,
   LANES,
   noteChange,
   STATE,
@@ -88,11 +89,19 @@ async function replay(
   const filter = await resolveFilter(ctx, input.filter ?? {}, { field: 'input.filter' });
   if (messageIds !== null) assertCount('messageIds', messageIds);
   await freshenPermissions(ctx);
+  const given = givenFilter({ sources: filter.sources, repositoryIds: filter.repositoryIds }, 2);
+  const ofMessages = `EXISTS (
+    SELECT FROM webhook_message m WHERE m.lane_id = s.id AND m.id = ANY($2::uuid[]))`;
+  const lanes =
+    messageIds === null
+      ? { condition: given.lane, values: given.values }
+      : { condition: ofMessages, values: [messageIds] };
   return decideInbox(ctx.database, userId, (sql) =>
     runOnce(sql, ctx, viewer, {
       field,
       input,
       effect: async () => {
+        await requireSure(sql, ctx, userId, lanes);
         const rows = await sql.query(
           statement,
           [userId, ATTEMPTS_MAX, messageIds, REPLAY_MAX, ...filterValues(filter)],

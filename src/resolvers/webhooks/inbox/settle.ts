@@ -1,6 +1,7 @@
 import type { Context } from '#context.ts';
 import type { Sql } from '#database/client.ts';
 import { requireViewer } from '#resolvers/users/access.ts';
+import { forgetAllowed } from '#resolvers/webhooks/access.ts';
 import { NOW, SETTLEABLE } from '#resolvers/webhooks/access-sql.ts';
 import { assertCount, assertReason, assertWithin, LEASE_SECONDS_MAX } from './input.ts';
 import type { Delivery } from './pull.ts';
@@ -101,6 +102,7 @@ export async function extendLeases(
   const { userId } = requireViewer(ctx);
   const { receipts, leaseSeconds } = input;
   assertWithin('leaseSeconds', leaseSeconds, 1, LEASE_SECONDS_MAX);
+  forgetAllowed(ctx);
   const deliveries: Delivery[] = [];
   const { refused } = await settleReceipts(ctx, receipts, async (sql, _userId, leases) => {
     const rows = await sql.query<ReleasedRow & { lease: string; attempt: number; due_at: Date }>(

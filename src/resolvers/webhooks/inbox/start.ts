@@ -2,7 +2,7 @@ import type { Context } from '#context.ts';
 import type { Sql } from '#database/client.ts';
 import { requireViewer } from '#resolvers/users/access.ts';
 import { runOnce } from '#resolvers/users/idempotency.ts';
-import { freshenPermissions } from '#resolvers/webhooks/access.ts';
+import { freshenPermissions, requireSure } from '#resolvers/webhooks/access.ts';
 import { READABLE } from '#resolvers/webhooks/access-sql.ts';
 import { buryLeases } from './pull.ts';
 import { decideInbox, IN_INBOX, noteChange } from './sql.ts';
@@ -58,6 +58,7 @@ export async function startInbox(
       field: 'startWebhookInbox',
       input,
       effect: async () => {
+        await requireSure(sql, ctx, userId, { condition: 'true', values: [] });
         // First, so that what ran out for the last time stays as a dead letter.
         await buryLeases(sql, userId);
         if (input.from === 'NOW') await startNow(sql, userId);

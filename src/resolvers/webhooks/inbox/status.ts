@@ -4,6 +4,7 @@ import { requireViewer } from '#resolvers/users/access.ts';
 import { freshenPermissions } from '#resolvers/webhooks/access.ts';
 import { READABLE } from '#resolvers/webhooks/access-sql.ts';
 import type { GivenWebhookFilter, InboxState, WebhookFilter } from '#resolvers/webhooks/filter.ts';
+import { boundPayloadReads } from '#resolvers/webhooks/payload-reads.ts';
 import { resolveFilter } from '#resolvers/webhooks/saved-filter.ts';
 import {
   ATTEMPTS_MAX,
@@ -160,7 +161,9 @@ async function readCounts(
 ): Promise<Counts | undefined> {
   if (findDividing(filter) !== null) {
     const values = [userId, ATTEMPTS_MAX, ...filterValues(filter)];
-    return (await database.query<Counts>(COUNT, values, 'count-inbox'))[0];
+    return (
+      await boundPayloadReads(filter, () => database.query<Counts>(COUNT, values, 'count-inbox'))
+    )[0];
   }
   const given = givenFilter(filter, 3);
   const values = [userId, ATTEMPTS_MAX, ...given.values];

@@ -36,13 +36,16 @@ export async function fencePermissions(
   );
   if (reached.repository.length > 0) {
     await sql.query(
-      `UPDATE github_permission SET state = 'UNKNOWN'
+      `UPDATE github_permission SET state = 'UNKNOWN', ${NEVER_LET_IN}
        WHERE repository_id = ANY($1::bigint[]) AND state <> 'UNKNOWN'`,
       [reached.repository],
     );
   }
   await sql.query(OVERTAKE, [touchesAll, reached.user, isForAll, reached.owner]);
 }
+
+// What was denied becomes as if it had never been answered: nobody is unsure of it.
+const NEVER_LET_IN = `checked_at = CASE WHEN state = 'DENIED' THEN NULL ELSE checked_at END`;
 
 const OF_USERS = 'SELECT user_id FROM github_account WHERE github_id = ANY($2::bigint[])';
 const TOUCHED = `($1::boolean OR user_id IN (${OF_USERS}))`;
@@ -58,7 +61,7 @@ const OVERTAKE = `
     SELECT user_id, lost.user_id IS NOT NULL AS is_lost
     FROM github_permission_set LEFT JOIN lost USING (user_id) WHERE ${TOUCHED}
   ), singles AS (
-    UPDATE github_permission p SET state = 'UNKNOWN' FROM touched
+    UPDATE github_permission p SET state = 'UNKNOWN', ${NEVER_LET_IN} FROM touched
     WHERE p.user_id = touched.user_id AND p.valid_until IS NOT NULL AND p.state <> 'UNKNOWN'
       AND (touched.is_lost OR p.state = 'DENIED')
   )

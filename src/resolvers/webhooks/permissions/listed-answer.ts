@@ -24,7 +24,8 @@ export function storeListed(
       const ids = listed.map(([id]) => String(id));
       const owners = listed.map(([, { ownerId }]) => String(ownerId));
       for (const id of await idsOf(sql, ADD_LISTED, [userId, ids, owners])) changes.set(id, true);
-      for (const id of await idsOf(sql, REMOVE_UNLISTED, [userId, ids])) changes.set(id, false);
+      for (const id of await idsOf(sql, REMOVE_UNLISTED, [userId, ids, asking.checkedAt, beganAt]))
+        changes.set(id, false);
     }
     for (const id of await idsOf(sql, REMOVE_UNWATCHED, [userId])) changes.set(id, false);
     await sql.query(ADD_WATCHED, [userId, beganAt]);
@@ -68,16 +69,26 @@ const ADD_LISTED = `
   SELECT repository_id FROM stored LEFT JOIN old USING (repository_id)
   WHERE old.repository_id IS NULL OR (old.valid_until IS NOT NULL AND old.state <> 'ALLOWED')`;
 
-// What is watched may be public: it is asked for by itself next, and nobody is told before.
+// What is watched may be public: it is asked for by itself next, and nobody is told before. That it was
+// answered once is kept, so that its loss is told.
 const REMOVE_UNLISTED = `
-  WITH gone AS (
-    DELETE FROM github_permission p
+  WITH unlisted AS (
+    SELECT p.repository_id, p.repository_id IN (${WATCHED}) AS is_watched
+    FROM github_permission p
     WHERE p.user_id = $1 AND p.valid_until IS NULL AND NOT EXISTS (
       SELECT FROM unnest($2::bigint[]) AS listed(id) WHERE listed.id = p.repository_id
     )
+  ), kept AS (
+    UPDATE github_permission p SET state = 'UNKNOWN', checked_at = $3::timestamptz,
+      valid_until = $4::timestamptz
+    FROM unlisted
+    WHERE p.user_id = $1 AND p.repository_id = unlisted.repository_id AND unlisted.is_watched
+  ), gone AS (
+    DELETE FROM github_permission p USING unlisted
+    WHERE p.user_id = $1 AND p.repository_id = unlisted.repository_id AND NOT unlisted.is_watched
     RETURNING p.repository_id
   )
-  SELECT repository_id FROM gone WHERE repository_id NOT IN (${WATCHED})`;
+  SELECT repository_id FROM gone`;
 
 const REMOVE_UNWATCHED = `
   WITH gone AS (

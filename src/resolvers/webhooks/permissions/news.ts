@@ -42,14 +42,16 @@ export function createPermissionNews({
 
   const open = () => {
     if (listeners.size === 0) return;
-    tail ??= bus
+    if (tail !== null) return;
+    const opening: Promise<Subscription | null> = bus
       .tail(webhookPermissions, { from: 'head', onEntry, onLoss: () => {} })
       .catch((error: unknown) => {
         onError(error);
-        tail = null;
+        if (tail === opening) tail = null;
         retry = setTimeout(open, RETRY_MS).unref();
         return null;
       });
+    tail = opening;
   };
 
   const close = async () => {

@@ -35,14 +35,15 @@ export function storeSingle(
     const changed = await idsOf(
       sql,
       `WITH old AS (
-         SELECT state FROM github_permission WHERE user_id = $1 AND repository_id = $2
+         SELECT state, checked_at FROM github_permission WHERE user_id = $1 AND repository_id = $2
        )
        UPDATE github_permission p SET state = $3::github_permission_state,
          owner_id = coalesce($4::bigint, p.owner_id), checked_at = $5::timestamptz,
          valid_until = $5::timestamptz + ${FRESH}
        FROM old WHERE p.user_id = $1 AND p.repository_id = $2 AND p.valid_until IS NOT NULL
          AND (p.checked_at IS NULL OR p.checked_at < $5)
-       RETURNING CASE WHEN old.state <> p.state THEN p.repository_id END AS repository_id`,
+       RETURNING CASE WHEN old.state <> p.state AND (p.state = 'ALLOWED' OR old.checked_at IS NOT NULL)
+         THEN p.repository_id END AS repository_id`,
       [
         userId,
         id,

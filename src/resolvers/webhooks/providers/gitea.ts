@@ -1,4 +1,4 @@
-import { decodeUtf8, FORM_MEDIA_TYPE, mediaTypeOf } from '#lib/body-text.ts';
+import { decodeUtf8, FORM_MEDIA_TYPE, formPayload, mediaTypeOf } from '#lib/body-text.ts';
 import { storableText } from '#lib/storable-text.ts';
 import { deliveryIdIn } from './delivery-id.ts';
 import { generateSecret } from './generate-secret.ts';
@@ -30,7 +30,7 @@ export const gitea: ProviderAdapter = {
     const signature = { header, algorithm: 'sha256', encoding: 'hex', prefix: '' } as const;
     const isForm = mediaTypeOf(headers['content-type']) === FORM_MEDIA_TYPE;
     if (isForm && body.byteLength > FORM_BYTES_MAX) return 'SIGNATURE_MALFORMED';
-    const signed = isForm ? formPayload(body) : body;
+    const signed = isForm ? signedPart(body) : body;
     return verifySignedBody({ rawHeaders, body: signed, secrets }, signature);
   },
 
@@ -51,9 +51,8 @@ export const gitea: ProviderAdapter = {
   },
 };
 
-function formPayload(body: Uint8Array): Uint8Array {
-  const payload = new URLSearchParams(decodeUtf8(body) ?? '').get('payload');
-  return new TextEncoder().encode(payload ?? '');
+function signedPart(body: Uint8Array): Uint8Array {
+  return new TextEncoder().encode(formPayload(decodeUtf8(body) ?? '') ?? '');
 }
 
 /** Packages and statuses have a type and an empty name. */

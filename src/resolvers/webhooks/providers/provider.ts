@@ -77,14 +77,16 @@ export interface ProviderAdapter {
     readonly settings: SourceSettings;
   }) => WebhookFields;
   /** What the sender wants to hear in place of 202 for this genuine webhook, which is then not stored. */
-  readonly answerChallenge?: (payload: () => unknown) => ChallengeAnswer | null;
+  readonly answerChallenge?: (payload: () => unknown) => ProviderAnswer | null;
+  /** What is answered in place of our 202 once it is stored, for senders that act on the answer. */
+  readonly acknowledgement?: ProviderAnswer;
   /** A secret in the form that the provider wants, for sources whose operator brings none; null: must be brought. */
   readonly generateSecret: (() => string) | null;
   /** What is wrong with a secret that an operator brings, in words; null when nothing is. Absent: any 1 to 1,024 characters. */
   readonly findSecretFault?: (secret: string) => string | null;
 }
 
-export interface ChallengeAnswer {
+export interface ProviderAnswer {
   readonly contentType: string;
   readonly body: string;
 }

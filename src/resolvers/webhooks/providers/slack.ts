@@ -38,6 +38,9 @@ export const slack: ProviderAdapter = {
     return agrees ? judgeTimestamp(timestamp.value, input) : 'SIGNATURE_MISMATCH';
   },
 
+  // Slack shows people what a command or an interaction is answered.
+  acknowledgement: { contentType: 'text/plain; charset=utf-8', body: '' },
+
   // Retries are numbered in a header and repeat the event's id. Interactions and commands are never retried.
   deliveryId: ({ payload }) => textAt(payload(), 'event_id'),
 

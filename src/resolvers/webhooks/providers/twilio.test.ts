@@ -174,3 +174,9 @@ test('a retry is known by its idempotency token', () => {
   );
   expect(twilio.deliveryId({ headers: {}, settings: {}, payload })).toBeNull();
 });
+
+test('a URL that was signed with the hash of a body holds for that body only, whatever it is called', () => {
+  const url = `${URL_SIGNED.split('?', 1)[0]}?bodySHA256=${'ab'.repeat(32)}`;
+  const signature = getExpectedTwilioSignature(TOKEN, url, {});
+  expect(verify(signature, { url, body: '&&&&' })).toBe('SIGNATURE_MISMATCH');
+});
