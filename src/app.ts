@@ -93,6 +93,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
     closers.push(() => webhookFeed.close());
     const permissionNews = createPermissionNews({
       bus,
+      isAsked: config.github.client !== null,
       onError: (error) => log.warn({ err: error }, 'News of permissions were interrupted'),
     });
     closers.push(() => permissionNews.close());

@@ -25,9 +25,12 @@ const RETRY_MS = 1_000;
 /** One tail a node, open while anybody follows. */
 export function createPermissionNews({
   bus,
+  isAsked,
   onError,
 }: {
   readonly bus: Pick<Bus, 'tail'>;
+  /** Whether there is a GitHub to ask: else nothing changes, and nothing is listened to. */
+  readonly isAsked: boolean;
   readonly onError: (error: unknown) => void;
 }): PermissionNews {
   const listeners = new Map<string, Set<Listener>>();
@@ -41,7 +44,7 @@ export function createPermissionNews({
   };
 
   const open = () => {
-    if (listeners.size === 0) return;
+    if (!isAsked || listeners.size === 0) return;
     if (tail !== null) return;
     const opening: Promise<Subscription | null> = bus
       .tail(webhookPermissions, { from: 'head', onEntry, onLoss: () => {} })

@@ -16,7 +16,6 @@ export const hmac: ProviderAdapter = {
       algorithm: input.settings.algorithm ?? 'sha256',
       encoding: input.settings.encoding ?? 'hex',
       prefix: input.settings.prefix ?? '',
-      isAnyCase: true,
     }),
 
   // Headers are unsigned, so what they name is a hint; nothing is known of the body's shape.
