@@ -30,21 +30,25 @@ export interface Header {
   readonly value: string;
 }
 
-export const REDACTED = '[REDACTED]';
-
 /**
  * Names in lower case, in the order they came; a secret's value becomes `[REDACTED]`. So does that of
- * `more`, in lower case: what one sender proves itself with.
+ * `names`, in lower case, and whatever holds one of `values`: what one sender proves itself with, which may
+ * come in another header than the one that was agreed.
  */
 export function redactHeaders(
   rawHeaders: readonly string[],
-  more: readonly string[] = [],
+  names: readonly string[] = [],
+  values: readonly string[] = [],
 ): Header[] {
   const headers: Header[] = [];
   for (let index = 0; index + 1 < rawHeaders.length; index += 2) {
     const name = (rawHeaders[index] ?? '').toLowerCase();
-    const isSecret = SECRET_HEADERS.has(name) || more.includes(name);
-    headers.push({ name, value: isSecret ? REDACTED : (rawHeaders[index + 1] ?? '') });
+    const value = rawHeaders[index + 1] ?? '';
+    const isSecret =
+      SECRET_HEADERS.has(name) ||
+      names.includes(name) ||
+      values.some((secret) => value.includes(secret));
+    headers.push({ name, value: isSecret ? '[REDACTED]' : value });
   }
   return headers;
 }

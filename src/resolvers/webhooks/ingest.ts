@@ -10,7 +10,7 @@ import {
 } from '#lib/errors.ts';
 import { derivedId, newId } from '#lib/ids.ts';
 import { networkOf } from '#lib/network.ts';
-import { type Header, REDACTED, redactHeaders } from '#lib/redact-headers.ts';
+import { redactHeaders } from '#lib/redact-headers.ts';
 import { webhookReceived } from '#pubsub/topics/webhooks.ts';
 import { takeDailyBytes } from '#redis/byte-quota.ts';
 import type { GivenUnits, Quota } from '#redis/quota.ts';
@@ -234,6 +234,8 @@ async function publish(
   const { id, source, settings, verification, verificationFailure, deliveryId } = found;
   const { header, deliveryIdHeader, eventNameHeader } = settings;
   const proof = source?.provider === 'TOKEN' ? [tokenHeader(settings)] : [];
+  const isSentPlain = source?.provider === 'TOKEN' || source?.provider === 'GITLAB';
+  const sentPlain = isSentPlain ? source.secrets() : [];
   const payload = {
     messageId: id,
     sourceId: source?.id ?? null,
@@ -243,7 +245,7 @@ async function publish(
     verificationFailure,
     path: webhook.path,
     method: webhook.method,
-    headers: withoutSecrets(source, redactHeaders(webhook.rawHeaders, proof)),
+    headers: redactHeaders(webhook.rawHeaders, proof, sentPlain),
     contentType: webhook.headers['content-type'] ?? null,
     deliveryId,
     receivedAt: webhook.receivedAt.toISOString(),
@@ -257,14 +259,6 @@ async function publish(
     await claimBody(app, id, webhook.body);
     await app.bus.publish(webhookReceived, key, { ...payload, bodyIn: 'database' }, { id });
   }
-}
-
-/** A secret that is sent as it is may come in another header than the one that was agreed. */
-function withoutSecrets(source: Source | null, headers: readonly Header[]): Header[] {
-  const isSentPlain = source?.provider === 'TOKEN' || source?.provider === 'GITLAB';
-  const secrets = isSentPlain ? source.secrets() : [];
-  const hides = (value: string) => secrets.some((secret) => value.includes(secret));
-  return headers.map((header) => (hides(header.value) ? { ...header, value: REDACTED } : header));
 }
 
 function segmentsOf(path: string): string[] {

@@ -1,4 +1,5 @@
 // What GitHub's own webhooks say of who may see what: not the answer, but whose answer is overtaken.
+import { payloadAt } from '#resolvers/webhooks/providers/payload-at.ts';
 
 /** A genuine webhook of the GitHub that is asked about permissions. */
 export interface PermissionEvent {
@@ -26,7 +27,7 @@ const READERS: Readonly<Record<string, Read>> = {
   repository: (payload) => reach('repository', payload, 'repository'),
   public: (payload) => reach('repository', payload, 'repository'),
   team: (payload) =>
-    /^(added_to|removed_from)_repository$/.test(String(at(payload, 'action')))
+    /^(added_to|removed_from)_repository$/.test(String(payloadAt(payload, 'action')))
       ? reach('repository', payload, 'repository')
       : reach('owner', payload, 'organization'),
   team_add: (payload) => reach('owner', payload, 'repository', 'owner'),
@@ -46,7 +47,7 @@ export function reachOf({ eventName, payload }: PermissionEvent): Reach {
 }
 
 function readOrganization(payload: unknown): Reach {
-  const action = at(payload, 'action');
+  const action = payloadAt(payload, 'action');
   // An invitation gives nobody anything before it is accepted; one by mail names no account.
   if (action === 'member_invited') {
     const invited = reach('user', payload, 'user');
@@ -59,7 +60,7 @@ function readOrganization(payload: unknown): Reach {
 
 /** That of a whole enterprise owns no repository, but its organisations do. */
 function readInstallation(payload: unknown): Reach {
-  const isEnterprise = at(payload, 'installation', 'target_type') === 'Enterprise';
+  const isEnterprise = payloadAt(payload, 'installation', 'target_type') === 'Enterprise';
   return isEnterprise ? { kind: 'everybody' } : reach('owner', payload, 'installation', 'account');
 }
 
@@ -68,19 +69,7 @@ function reach(
   payload: unknown,
   ...path: readonly string[]
 ): Reach {
-  const id = at(payload, ...path, 'id');
+  const id = payloadAt(payload, ...path, 'id');
   if (!Number.isSafeInteger(id) || Number(id) <= 0) return { kind: 'everybody' };
   return { kind, id: String(id) };
-}
-
-/** The value at a path of own properties of plain objects; undefined where there is none. */
-function at(value: unknown, ...path: readonly string[]): unknown {
-  let current = value;
-  for (const name of path) {
-    if (typeof current !== 'object' || current === null || !Object.hasOwn(current, name)) {
-      return undefined;
-    }
-    current = (current as Record<string, unknown>)[name];
-  }
-  return current;
 }
