@@ -225,6 +225,27 @@ describe('watching', () => {
     expect(await person.inbox.counts()).toMatchObject({ pending: 0 });
   });
 
+  test('of the last place goes to one of several at once', async () => {
+    const wanted = [];
+    for (let count = 0; count < 4; count += 1) wanted.push(await addRepository(true));
+    const person = await addPerson(...wanted);
+    const { sourceId } = await naru.app.prisma.webhookRepository.findFirstOrThrow({
+      where: { providerId: String(wanted[0]?.number) },
+    });
+    await naru.app.database.query(
+      `WITH made AS (
+         INSERT INTO webhook_repository (id, source_id, provider_id, full_name)
+         SELECT gen_random_uuid(), $2, 'last-' || n, 'octo/last' FROM generate_series(1, $3::int) n
+         RETURNING id
+       )
+       INSERT INTO webhook_repository_watch (user_id, repository_id, is_watched)
+       SELECT $1, id, true FROM made`,
+      [person.userId, sourceId, WATCHED_MAX - 1],
+    );
+    const answers = await Promise.all(wanted.map(({ id }) => watchAs(person.token, id)));
+    expect(answers.filter(({ code }) => code === 'CONFLICT')).toHaveLength(3);
+  });
+
   test('of who has not linked GitHub opens nothing', async () => {
     const repository = await addRepository(false);
     const { token } = await addUser(naru);

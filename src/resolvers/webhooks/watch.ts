@@ -164,6 +164,8 @@ function storeWatch(
         [userId, repositoryId],
       );
     } else {
+      // Again, where one change of a user's happens at a time: many at once must not pass it together.
+      if (isWatched) await assertRoom(sql, userId, repositoryId);
       await sql.query(
         `INSERT INTO webhook_repository_watch AS known (user_id, repository_id, is_watched)
          VALUES ($1, $2, $3)
