@@ -19,14 +19,24 @@ import { createJetStreamBus } from '#pubsub/jetstream.ts';
 import { startOutboxRelay } from '#pubsub/outbox-relay.ts';
 import { createPostgresBus } from '#pubsub/postgres.ts';
 import { createPostgresSession } from '#pubsub/postgres-session.ts';
+import { roomLogged, roomsMoved } from '#pubsub/topics/rooms.ts';
 import { webhookStored } from '#pubsub/topics/webhooks.ts';
 import { topics } from '#pubsub/topics.ts';
 import { createRedis } from '#redis/client.ts';
 import { createQuotas } from '#redis/quota.ts';
 import { createRateLimiter } from '#redis/rate-limit.ts';
+import { createRoomFeed } from '#resolvers/rooms/feed.ts';
+import { createMembershipLoader } from '#resolvers/rooms/membership.ts';
+import { createMessageLoader } from '#resolvers/rooms/message-row.ts';
+import { createPresence } from '#resolvers/rooms/presence.ts';
+import { createRoomLoader } from '#resolvers/rooms/room-row.ts';
+import { createRoomsFeed } from '#resolvers/rooms/rooms-feed.ts';
+import { createRoomSignals } from '#resolvers/rooms/signals.ts';
+import { createTyping } from '#resolvers/rooms/typing.ts';
 import { CREDENTIAL_LIMITS } from '#resolvers/users/credential-limits.ts';
 import { createEndedFinder } from '#resolvers/users/ended-credentials.ts';
 import { loadSigningKeys } from '#resolvers/users/signing-key.ts';
+import { createUserLoader } from '#resolvers/users/user-loader.ts';
 import { createAuthenticator } from '#resolvers/users/viewer.ts';
 import {
   createDecisionLoader,
@@ -83,14 +93,37 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
 
     const session = createPostgresSession(config.databaseUrl, log);
     closers.push(() => session.close());
+    const cursors = createCursorCodec(deriveKey(config.secretKey, 'cursor'));
     const webhookFeed = createFeedHub({
       feed: createWebhookFeed(database),
       topic: webhookStored,
       bus,
-      cursors: createCursorCodec(deriveKey(config.secretKey, 'cursor')),
+      cursors,
       onError: (error) => log.warn({ err: error }, 'Following webhooks was interrupted'),
     });
     closers.push(() => webhookFeed.close());
+    const onRoomsError = (error: unknown) =>
+      log.warn({ err: error }, 'Following rooms was interrupted');
+    const roomFeed = createFeedHub({
+      feed: createRoomFeed(database),
+      topic: roomLogged,
+      bus,
+      cursors,
+      onError: onRoomsError,
+    });
+    closers.push(() => roomFeed.close());
+    const roomsFeed = createFeedHub({
+      feed: createRoomsFeed(database),
+      topic: roomsMoved,
+      bus,
+      cursors,
+      onError: onRoomsError,
+    });
+    closers.push(() => roomsFeed.close());
+    const roomSignals = createRoomSignals();
+    closers.push(() => roomSignals.close());
+    const presence = createPresence();
+    closers.push(() => presence.close());
     const permissionNews = createPermissionNews({
       bus,
       isAsked: config.github.client !== null,
@@ -119,6 +152,15 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       session,
       receipts: createReceiptCodec(deriveKey(config.secretKey, 'receipt')),
       webhookFeed,
+      roomFeed,
+      roomsFeed,
+      roomSignals,
+      presence,
+      typing: createTyping(),
+      loadRoom: createRoomLoader(database),
+      loadMembership: createMembershipLoader(database),
+      loadMessage: createMessageLoader(database),
+      loadUser: createUserLoader(database),
       webhookSources: createSourceDirectory(database, config, ({ sourceId, what }) =>
         log.warn({ sourceId, what }, 'A webhook source cannot be verified as it is stored'),
       ),

@@ -203,7 +203,10 @@ function rowOf(rows: readonly string[][], code: string): string[] {
 }
 
 function fieldsOf(payload: unknown): string[] {
-  return Object.keys((payload as { shape: object }).shape);
+  const { shape, options } = payload as { shape?: object; options?: readonly unknown[] };
+  // What is one of several has the fields of all of them.
+  if (options !== undefined) return [...new Set(options.flatMap(fieldsOf))];
+  return Object.keys(shape ?? {});
 }
 
 function inWords(seconds: number): string {

@@ -7,6 +7,13 @@ export const SCOPES = {
   'webhooks:pull': 'Pull, acknowledge and replay webhook messages in the inbox of the account.',
   'webhooks:manage':
     'Make, change and delete webhook sources, and say who reads them; needs the role OPERATOR or ADMIN.',
+  'rooms:read': 'Read the rooms that the account is in, live and as history.',
+  'rooms:write':
+    'Make rooms and take part in them: send, react, mark as read, manage participants.',
+  'rooms:broadcast':
+    'Send broadcasts into rooms: those that the account is in, and any with the role OPERATOR or ADMIN.',
+  'rooms:moderate':
+    'Read and settle reports of messages where the account is an owner or moderator.',
   'users:read': 'Read every account; needs the role AUDITOR or ADMIN.',
   'users:write': 'Change roles, disable and enable accounts; needs the role ADMIN.',
   'audit:read': 'Read the audit log; needs the role AUDITOR or ADMIN.',

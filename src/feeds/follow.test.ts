@@ -545,6 +545,47 @@ test('asides are told between items, at the place that was reached, also to who 
   await stream.return();
 });
 
+test('an aside that says so is told at once, and one that may not be seen is told to nobody', async () => {
+  const world = createWorld(WIDE);
+  const waiting: string[] = [];
+  const listeners = new Set<() => void>();
+  const asides = {
+    isEmpty: () => waiting.length === 0,
+    take: () => waiting.shift() ?? null,
+    listen: (wake: () => void) => {
+      listeners.add(wake);
+      return () => listeners.delete(wake);
+    },
+  };
+  const tell = (...told: string[]) => {
+    waiting.push(...told);
+    for (const wake of [...listeners]) wake();
+  };
+  const stream = await settled(
+    world,
+    follow<Item, string>(world.hub, KEY, {
+      after: null,
+      accept: all,
+      asides,
+      acceptAside: async (aside) => aside !== 'secret',
+    }),
+  );
+  await stream.next();
+  const next = stream.next();
+  await drain(world);
+  tell('secret');
+  await drain(world);
+  tell('secret', 'open');
+  // Without a tick of the clock.
+  expect((await next).value?.aside).toBe('open');
+  const last = stream.next();
+  await drain(world);
+  expect(listeners.size).toBe(1);
+  await stream.return();
+  expect(await last).toEqual(DONE);
+  expect(listeners.size).toBe(0);
+});
+
 test('what a filter refuses moves the checkpoint on', async () => {
   const world = createWorld(WIDE);
   const stream = await opened(world, null, async () => false);

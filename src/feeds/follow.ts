@@ -17,6 +17,8 @@ export interface Followed<Item, Aside = never> {
 export interface Asides<Aside> {
   readonly isEmpty: () => boolean;
   readonly take: () => Aside | null;
+  /** Calls back when there is one, until the returned function is called; without it they wait up to a second. */
+  readonly listen?: (wake: () => void) => () => void;
 }
 
 export interface FollowOptions<Item, Aside = never> {
@@ -24,8 +26,10 @@ export interface FollowOptions<Item, Aside = never> {
   readonly after: string | null;
   /** Permission and filters, asked for every item just before it would be handed out. */
   readonly accept: (item: Item) => Promise<boolean>;
-  /** Told as they come, within about a second, between items. */
+  /** Told as they come, between items. */
   readonly asides?: Asides<Aside>;
+  /** Permission, asked for every aside just before it would be handed out; without it all are. */
+  readonly acceptAside?: (aside: Aside) => Promise<boolean>;
 }
 
 /** Owns what it holds: `return` frees it at once, also while a `next` is waiting. */
@@ -47,10 +51,10 @@ export async function follow<Item, Aside = never>(
   options: FollowOptions<Item, Aside>,
 ): Promise<FollowStream<Item, Aside>> {
   type Next = IteratorResult<Followed<Item, Aside>, undefined>;
-  const { accept, asides } = options;
+  const { accept, asides, acceptAside } = options;
   const head = await hub.readHead(key);
   const start = startOf(hub, key, head, options.after);
-  const follower = createFollower(hub, key, head, start);
+  const follower = createFollower(hub, key, head, start, asides?.listen);
   let position = start;
   let handedOutAt = Number.NEGATIVE_INFINITY;
   let pending: Promise<Next> = Promise.resolve(done());
@@ -68,7 +72,11 @@ export async function follow<Item, Aside = never>(
     for (;;) {
       const hasAside = () => asides?.isEmpty() === false;
       const isDue = () => hub.clock.now() - handedOutAt >= hub.checkpointMs;
-      if (hasAside()) return handOut(null, asides?.take());
+      if (hasAside()) {
+        const aside = asides?.take() ?? null;
+        if (aside === null || (acceptAside && !(await acceptAside(aside)))) continue;
+        return handOut(null, aside);
+      }
       const next = await follower.next(() => hasAside() || isDue());
       if (next === 'closed') return done();
       if (next === 'due') {
@@ -139,6 +147,7 @@ function createFollower<Item>(
   key: string,
   head: FeedHead,
   start: bigint,
+  listen: Asides<unknown>['listen'],
 ): Follower<Item> {
   const { feed } = hub;
   const { reader, release } = hub.hold(key, head);
@@ -205,9 +214,11 @@ function createFollower<Item>(
       const stopTicks = hub.onTick(() => {
         if (isTime()) wake?.();
       });
+      const stopListening = listen?.(() => wake?.());
       wake = () => {
         wake = null;
         stopTicks();
+        stopListening?.();
         resolve();
       };
     });

@@ -1,4 +1,5 @@
 import type { Topic } from './topic.ts';
+import { roomLogged, roomSignalled, roomsMoved } from './topics/rooms.ts';
 import { userDeleted } from './topics/users.ts';
 import { webhookPermissions } from './topics/webhook-permissions.ts';
 import { webhookReceived, webhookStored } from './topics/webhooks.ts';
@@ -9,4 +10,7 @@ export const topics: readonly Topic<unknown>[] = [
   webhookStored,
   webhookPermissions,
   userDeleted,
+  roomLogged,
+  roomsMoved,
+  roomSignalled,
 ];

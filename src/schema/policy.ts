@@ -44,6 +44,7 @@ export type RateLimitBy = keyof typeof RATE_LIMIT_BY;
 export const RATE_LIMIT_BY = {
   VIEWER:
     'The session that is asking, or all personal access tokens of the account; for guests their network.',
+  ACCOUNT: 'The account that is asking, by whatever sessions and tokens; for guests their network.',
   NETWORK: 'The IPv4 address, or the IPv6 /64, that the request comes from.',
   SESSION: 'The session that is asking.',
   LOGIN: 'The login that was given, whoever asks.',
@@ -54,7 +55,7 @@ export const RATE_LIMIT_BY = {
 
 /** `limit` executions, which come back evenly over `windowSeconds`; each alias is one. */
 export interface FieldRateLimit {
-  readonly by: 'VIEWER' | 'NETWORK';
+  readonly by: 'VIEWER' | 'ACCOUNT' | 'NETWORK';
   readonly limit: number;
   readonly windowSeconds: number;
 }

@@ -9,7 +9,7 @@ import { networkOf } from '#lib/network.ts';
 import type { Metrics } from '#metrics.ts';
 import type { GivenUnits, Quota, Quotas, ReturnedUnits } from '#redis/quota.ts';
 import { createShares, type Shares } from '#redis/quota-shares.ts';
-import { rateLimitsOf } from '#schema/policy.ts';
+import { type FieldRateLimit, rateLimitsOf } from '#schema/policy.ts';
 import {
   afterReturn,
   type BudgetState,
@@ -54,7 +54,7 @@ interface CostBudget {
 
 /** A limit of a root field. */
 interface FieldRule {
-  readonly by: 'VIEWER' | 'NETWORK';
+  readonly by: FieldRateLimit['by'];
   readonly name: string;
   readonly quota: Quota;
 }
@@ -158,7 +158,7 @@ export function createPolicies(
   const rulesOf = ({ context, kind, rootFields }: PolicyRequest) =>
     rootFields.flatMap(({ responseName, fieldName }) =>
       (rulesOfFields[kind].get(fieldName) ?? []).map(({ by, name, quota }) => {
-        const key = by === 'VIEWER' ? askerOf(context) : networkOfContext(context);
+        const key = KEY_OF[by](context);
         return { responseName, fieldName, budget: { name, key, quota } };
       }),
     );
@@ -258,6 +258,13 @@ function askerOf(context: Context): string {
   if (viewer === null) return networkOfContext(context);
   return viewer.proof.kind === 'session' ? `${viewer.userId} ${viewer.proof.id}` : viewer.userId;
 }
+
+/** Whose calls of a field are counted together. */
+const KEY_OF: Readonly<Record<FieldRateLimit['by'], (context: Context) => string>> = {
+  VIEWER: askerOf,
+  ACCOUNT: (context) => context.viewer?.userId ?? networkOfContext(context),
+  NETWORK: networkOfContext,
+};
 
 function networkOfContext({ origin }: Context): string {
   return networkOf(origin.client.ipAddress);

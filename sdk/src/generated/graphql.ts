@@ -12,7 +12,7 @@ export type CreatePersonalAccessTokenInput = {
   idempotencyKey?: string | null | undefined;
   /** What its owner calls it, 1–100 characters. */
   name: string;
-  /** What it may be used for, at least one, none that the token in use lacks. `viewer:read`: Read the account that the token belongs to. `viewer:write`: Change the profile of the account that the token belongs to. `tokens:write`: Create and revoke personal access tokens of the same account. `webhooks:read`: Read webhook messages of the sources granted to the account. `webhooks:pull`: Pull, acknowledge and replay webhook messages in the inbox of the account. `webhooks:manage`: Make, change and delete webhook sources, and say who reads them; needs the role OPERATOR or ADMIN. `users:read`: Read every account; needs the role AUDITOR or ADMIN. `users:write`: Change roles, disable and enable accounts; needs the role ADMIN. `audit:read`: Read the audit log; needs the role AUDITOR or ADMIN. `schema:read`: Read the schema by introspection where that is off for everybody else. `operations:read`: Read metrics and the details of readiness; needs the role OPERATOR or ADMIN. */
+  /** What it may be used for, at least one, none that the token in use lacks. `viewer:read`: Read the account that the token belongs to. `viewer:write`: Change the profile of the account that the token belongs to. `tokens:write`: Create and revoke personal access tokens of the same account. `webhooks:read`: Read webhook messages of the sources granted to the account. `webhooks:pull`: Pull, acknowledge and replay webhook messages in the inbox of the account. `webhooks:manage`: Make, change and delete webhook sources, and say who reads them; needs the role OPERATOR or ADMIN. `rooms:read`: Read the rooms that the account is in, live and as history. `rooms:write`: Make rooms and take part in them: send, react, mark as read, manage participants. `rooms:broadcast`: Send broadcasts into rooms: those that the account is in, and any with the role OPERATOR or ADMIN. `rooms:moderate`: Read and settle reports of messages where the account is an owner or moderator. `users:read`: Read every account; needs the role AUDITOR or ADMIN. `users:write`: Change roles, disable and enable accounts; needs the role ADMIN. `audit:read`: Read the audit log; needs the role AUDITOR or ADMIN. `schema:read`: Read the schema by introspection where that is off for everybody else. `operations:read`: Read metrics and the details of readiness; needs the role OPERATOR or ADMIN. */
   scopes: Array<string>;
   /** True: it runs documents of the operator’s manifest and no other (`DOCUMENT_NOT_TRUSTED`). So does whatever is made by a token that does. */
   trustedDocumentsOnly?: boolean | null | undefined;
@@ -199,7 +199,7 @@ export type PersonalAccessTokenPartsFragment = { id: string, name: string, scope
 export type ViewerQueryVariables = Exact<{ [key: string]: never; }>;
 
 
-export type ViewerQuery = { viewer: { id: string, username: string, displayName: string, roles: Array<Role> } | null };
+export type ViewerQuery = { viewer: { id: string, username: string, displayName: string, roles: Array<Role> | null } | null };
 
 export type WebhookMessagesQueryVariables = Exact<{
   filter?: WebhookMessageFilter | null | undefined;

@@ -95,6 +95,67 @@ export type GitHubPermissionSet = Prisma.GitHubPermissionSetModel
  */
 export type GitHubPermission = Prisma.GitHubPermissionModel
 /**
+ * Model Room
+ * Its row lock orders everything that happens in it: positions and sequences are taken under it.
+ */
+export type Room = Prisma.RoomModel
+/**
+ * Model RoomParticipant
+ * Who is or was in a room, as they are now; `RoomStay` has when.
+ */
+export type RoomParticipant = Prisma.RoomParticipantModel
+/**
+ * Model RoomStay
+ * One row a stay: from the event of joining to that of leaving, both included.
+ */
+export type RoomStay = Prisma.RoomStayModel
+/**
+ * Model RoomEvent
+ * The room's log. It names what changed; what it is now stands in the tables, so that nothing that was deleted
+ * comes back by a replay.
+ */
+export type RoomEvent = Prisma.RoomEventModel
+/**
+ * Model ChatMessage
+ * 
+ */
+export type ChatMessage = Prisma.ChatMessageModel
+/**
+ * Model ChatMessageEdit
+ * What a message was before an edit; gone with the message when it is deleted.
+ */
+export type ChatMessageEdit = Prisma.ChatMessageEditModel
+/**
+ * Model ChatMention
+ * Whom a message mentions, for counting those that are unread. None for a deleted message.
+ */
+export type ChatMention = Prisma.ChatMentionModel
+/**
+ * Model ChatReaction
+ * 
+ */
+export type ChatReaction = Prisma.ChatReactionModel
+/**
+ * Model MessageReport
+ * 
+ */
+export type MessageReport = Prisma.MessageReportModel
+/**
+ * Model RoomBroadcast
+ * The latest broadcast of each channel: a room's id, or `external:` and the id that another system has for it.
+ */
+export type RoomBroadcast = Prisma.RoomBroadcastModel
+/**
+ * Model RoomsChange
+ * The feed `rooms`: one row a change of a room, in the order in which its single writer saw them.
+ */
+export type RoomsChange = Prisma.RoomsChangeModel
+/**
+ * Model RoomsProgress
+ * How far the feed `rooms` has taken up each room. Apart from the room, whose row lock its senders need.
+ */
+export type RoomsProgress = Prisma.RoomsProgressModel
+/**
  * Model User
  * A deleted account keeps its row and id, and nothing personal.
  */

@@ -385,6 +385,125 @@ export type EnumGitHubPermissionStateWithAggregatesFilter<$PrismaModel = never> 
   _max?: Prisma.NestedEnumGitHubPermissionStateFilter<$PrismaModel>
 }
 
+export type EnumRoomKindFilter<$PrismaModel = never> = {
+  equals?: $Enums.RoomKind | Prisma.EnumRoomKindFieldRefInput<$PrismaModel>
+  in?: $Enums.RoomKind[] | Prisma.ListEnumRoomKindFieldRefInput<$PrismaModel>
+  notIn?: $Enums.RoomKind[] | Prisma.ListEnumRoomKindFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumRoomKindFilter<$PrismaModel> | $Enums.RoomKind
+}
+
+export type EnumHistoryVisibilityFilter<$PrismaModel = never> = {
+  equals?: $Enums.HistoryVisibility | Prisma.EnumHistoryVisibilityFieldRefInput<$PrismaModel>
+  in?: $Enums.HistoryVisibility[] | Prisma.ListEnumHistoryVisibilityFieldRefInput<$PrismaModel>
+  notIn?: $Enums.HistoryVisibility[] | Prisma.ListEnumHistoryVisibilityFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumHistoryVisibilityFilter<$PrismaModel> | $Enums.HistoryVisibility
+}
+
+export type EnumRoomKindWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.RoomKind | Prisma.EnumRoomKindFieldRefInput<$PrismaModel>
+  in?: $Enums.RoomKind[] | Prisma.ListEnumRoomKindFieldRefInput<$PrismaModel>
+  notIn?: $Enums.RoomKind[] | Prisma.ListEnumRoomKindFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumRoomKindWithAggregatesFilter<$PrismaModel> | $Enums.RoomKind
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumRoomKindFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumRoomKindFilter<$PrismaModel>
+}
+
+export type EnumHistoryVisibilityWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.HistoryVisibility | Prisma.EnumHistoryVisibilityFieldRefInput<$PrismaModel>
+  in?: $Enums.HistoryVisibility[] | Prisma.ListEnumHistoryVisibilityFieldRefInput<$PrismaModel>
+  notIn?: $Enums.HistoryVisibility[] | Prisma.ListEnumHistoryVisibilityFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumHistoryVisibilityWithAggregatesFilter<$PrismaModel> | $Enums.HistoryVisibility
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumHistoryVisibilityFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumHistoryVisibilityFilter<$PrismaModel>
+}
+
+export type EnumParticipantRoleFilter<$PrismaModel = never> = {
+  equals?: $Enums.ParticipantRole | Prisma.EnumParticipantRoleFieldRefInput<$PrismaModel>
+  in?: $Enums.ParticipantRole[] | Prisma.ListEnumParticipantRoleFieldRefInput<$PrismaModel>
+  notIn?: $Enums.ParticipantRole[] | Prisma.ListEnumParticipantRoleFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumParticipantRoleFilter<$PrismaModel> | $Enums.ParticipantRole
+}
+
+export type EnumLeaveReasonNullableFilter<$PrismaModel = never> = {
+  equals?: $Enums.LeaveReason | Prisma.EnumLeaveReasonFieldRefInput<$PrismaModel> | null
+  in?: $Enums.LeaveReason[] | Prisma.ListEnumLeaveReasonFieldRefInput<$PrismaModel> | null
+  notIn?: $Enums.LeaveReason[] | Prisma.ListEnumLeaveReasonFieldRefInput<$PrismaModel> | null
+  not?: Prisma.NestedEnumLeaveReasonNullableFilter<$PrismaModel> | $Enums.LeaveReason | null
+}
+
+export type EnumParticipantRoleWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.ParticipantRole | Prisma.EnumParticipantRoleFieldRefInput<$PrismaModel>
+  in?: $Enums.ParticipantRole[] | Prisma.ListEnumParticipantRoleFieldRefInput<$PrismaModel>
+  notIn?: $Enums.ParticipantRole[] | Prisma.ListEnumParticipantRoleFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumParticipantRoleWithAggregatesFilter<$PrismaModel> | $Enums.ParticipantRole
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumParticipantRoleFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumParticipantRoleFilter<$PrismaModel>
+}
+
+export type EnumLeaveReasonNullableWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.LeaveReason | Prisma.EnumLeaveReasonFieldRefInput<$PrismaModel> | null
+  in?: $Enums.LeaveReason[] | Prisma.ListEnumLeaveReasonFieldRefInput<$PrismaModel> | null
+  notIn?: $Enums.LeaveReason[] | Prisma.ListEnumLeaveReasonFieldRefInput<$PrismaModel> | null
+  not?: Prisma.NestedEnumLeaveReasonNullableWithAggregatesFilter<$PrismaModel> | $Enums.LeaveReason | null
+  _count?: Prisma.NestedIntNullableFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumLeaveReasonNullableFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumLeaveReasonNullableFilter<$PrismaModel>
+}
+
+export type EnumRoomEventKindFilter<$PrismaModel = never> = {
+  equals?: $Enums.RoomEventKind | Prisma.EnumRoomEventKindFieldRefInput<$PrismaModel>
+  in?: $Enums.RoomEventKind[] | Prisma.ListEnumRoomEventKindFieldRefInput<$PrismaModel>
+  notIn?: $Enums.RoomEventKind[] | Prisma.ListEnumRoomEventKindFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumRoomEventKindFilter<$PrismaModel> | $Enums.RoomEventKind
+}
+
+export type EnumRoomEventKindWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.RoomEventKind | Prisma.EnumRoomEventKindFieldRefInput<$PrismaModel>
+  in?: $Enums.RoomEventKind[] | Prisma.ListEnumRoomEventKindFieldRefInput<$PrismaModel>
+  notIn?: $Enums.RoomEventKind[] | Prisma.ListEnumRoomEventKindFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumRoomEventKindWithAggregatesFilter<$PrismaModel> | $Enums.RoomEventKind
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumRoomEventKindFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumRoomEventKindFilter<$PrismaModel>
+}
+
+export type EnumReportReasonFilter<$PrismaModel = never> = {
+  equals?: $Enums.ReportReason | Prisma.EnumReportReasonFieldRefInput<$PrismaModel>
+  in?: $Enums.ReportReason[] | Prisma.ListEnumReportReasonFieldRefInput<$PrismaModel>
+  notIn?: $Enums.ReportReason[] | Prisma.ListEnumReportReasonFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumReportReasonFilter<$PrismaModel> | $Enums.ReportReason
+}
+
+export type EnumReportStateFilter<$PrismaModel = never> = {
+  equals?: $Enums.ReportState | Prisma.EnumReportStateFieldRefInput<$PrismaModel>
+  in?: $Enums.ReportState[] | Prisma.ListEnumReportStateFieldRefInput<$PrismaModel>
+  notIn?: $Enums.ReportState[] | Prisma.ListEnumReportStateFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumReportStateFilter<$PrismaModel> | $Enums.ReportState
+}
+
+export type EnumReportReasonWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.ReportReason | Prisma.EnumReportReasonFieldRefInput<$PrismaModel>
+  in?: $Enums.ReportReason[] | Prisma.ListEnumReportReasonFieldRefInput<$PrismaModel>
+  notIn?: $Enums.ReportReason[] | Prisma.ListEnumReportReasonFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumReportReasonWithAggregatesFilter<$PrismaModel> | $Enums.ReportReason
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumReportReasonFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumReportReasonFilter<$PrismaModel>
+}
+
+export type EnumReportStateWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.ReportState | Prisma.EnumReportStateFieldRefInput<$PrismaModel>
+  in?: $Enums.ReportState[] | Prisma.ListEnumReportStateFieldRefInput<$PrismaModel>
+  notIn?: $Enums.ReportState[] | Prisma.ListEnumReportStateFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumReportStateWithAggregatesFilter<$PrismaModel> | $Enums.ReportState
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumReportStateFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumReportStateFilter<$PrismaModel>
+}
+
 export type EnumSessionTransportFilter<$PrismaModel = never> = {
   equals?: $Enums.SessionTransport | Prisma.EnumSessionTransportFieldRefInput<$PrismaModel>
   in?: $Enums.SessionTransport[] | Prisma.ListEnumSessionTransportFieldRefInput<$PrismaModel>
@@ -927,6 +1046,125 @@ export type NestedEnumGitHubPermissionStateWithAggregatesFilter<$PrismaModel = n
   _count?: Prisma.NestedIntFilter<$PrismaModel>
   _min?: Prisma.NestedEnumGitHubPermissionStateFilter<$PrismaModel>
   _max?: Prisma.NestedEnumGitHubPermissionStateFilter<$PrismaModel>
+}
+
+export type NestedEnumRoomKindFilter<$PrismaModel = never> = {
+  equals?: $Enums.RoomKind | Prisma.EnumRoomKindFieldRefInput<$PrismaModel>
+  in?: $Enums.RoomKind[] | Prisma.ListEnumRoomKindFieldRefInput<$PrismaModel>
+  notIn?: $Enums.RoomKind[] | Prisma.ListEnumRoomKindFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumRoomKindFilter<$PrismaModel> | $Enums.RoomKind
+}
+
+export type NestedEnumHistoryVisibilityFilter<$PrismaModel = never> = {
+  equals?: $Enums.HistoryVisibility | Prisma.EnumHistoryVisibilityFieldRefInput<$PrismaModel>
+  in?: $Enums.HistoryVisibility[] | Prisma.ListEnumHistoryVisibilityFieldRefInput<$PrismaModel>
+  notIn?: $Enums.HistoryVisibility[] | Prisma.ListEnumHistoryVisibilityFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumHistoryVisibilityFilter<$PrismaModel> | $Enums.HistoryVisibility
+}
+
+export type NestedEnumRoomKindWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.RoomKind | Prisma.EnumRoomKindFieldRefInput<$PrismaModel>
+  in?: $Enums.RoomKind[] | Prisma.ListEnumRoomKindFieldRefInput<$PrismaModel>
+  notIn?: $Enums.RoomKind[] | Prisma.ListEnumRoomKindFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumRoomKindWithAggregatesFilter<$PrismaModel> | $Enums.RoomKind
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumRoomKindFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumRoomKindFilter<$PrismaModel>
+}
+
+export type NestedEnumHistoryVisibilityWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.HistoryVisibility | Prisma.EnumHistoryVisibilityFieldRefInput<$PrismaModel>
+  in?: $Enums.HistoryVisibility[] | Prisma.ListEnumHistoryVisibilityFieldRefInput<$PrismaModel>
+  notIn?: $Enums.HistoryVisibility[] | Prisma.ListEnumHistoryVisibilityFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumHistoryVisibilityWithAggregatesFilter<$PrismaModel> | $Enums.HistoryVisibility
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumHistoryVisibilityFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumHistoryVisibilityFilter<$PrismaModel>
+}
+
+export type NestedEnumParticipantRoleFilter<$PrismaModel = never> = {
+  equals?: $Enums.ParticipantRole | Prisma.EnumParticipantRoleFieldRefInput<$PrismaModel>
+  in?: $Enums.ParticipantRole[] | Prisma.ListEnumParticipantRoleFieldRefInput<$PrismaModel>
+  notIn?: $Enums.ParticipantRole[] | Prisma.ListEnumParticipantRoleFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumParticipantRoleFilter<$PrismaModel> | $Enums.ParticipantRole
+}
+
+export type NestedEnumLeaveReasonNullableFilter<$PrismaModel = never> = {
+  equals?: $Enums.LeaveReason | Prisma.EnumLeaveReasonFieldRefInput<$PrismaModel> | null
+  in?: $Enums.LeaveReason[] | Prisma.ListEnumLeaveReasonFieldRefInput<$PrismaModel> | null
+  notIn?: $Enums.LeaveReason[] | Prisma.ListEnumLeaveReasonFieldRefInput<$PrismaModel> | null
+  not?: Prisma.NestedEnumLeaveReasonNullableFilter<$PrismaModel> | $Enums.LeaveReason | null
+}
+
+export type NestedEnumParticipantRoleWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.ParticipantRole | Prisma.EnumParticipantRoleFieldRefInput<$PrismaModel>
+  in?: $Enums.ParticipantRole[] | Prisma.ListEnumParticipantRoleFieldRefInput<$PrismaModel>
+  notIn?: $Enums.ParticipantRole[] | Prisma.ListEnumParticipantRoleFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumParticipantRoleWithAggregatesFilter<$PrismaModel> | $Enums.ParticipantRole
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumParticipantRoleFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumParticipantRoleFilter<$PrismaModel>
+}
+
+export type NestedEnumLeaveReasonNullableWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.LeaveReason | Prisma.EnumLeaveReasonFieldRefInput<$PrismaModel> | null
+  in?: $Enums.LeaveReason[] | Prisma.ListEnumLeaveReasonFieldRefInput<$PrismaModel> | null
+  notIn?: $Enums.LeaveReason[] | Prisma.ListEnumLeaveReasonFieldRefInput<$PrismaModel> | null
+  not?: Prisma.NestedEnumLeaveReasonNullableWithAggregatesFilter<$PrismaModel> | $Enums.LeaveReason | null
+  _count?: Prisma.NestedIntNullableFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumLeaveReasonNullableFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumLeaveReasonNullableFilter<$PrismaModel>
+}
+
+export type NestedEnumRoomEventKindFilter<$PrismaModel = never> = {
+  equals?: $Enums.RoomEventKind | Prisma.EnumRoomEventKindFieldRefInput<$PrismaModel>
+  in?: $Enums.RoomEventKind[] | Prisma.ListEnumRoomEventKindFieldRefInput<$PrismaModel>
+  notIn?: $Enums.RoomEventKind[] | Prisma.ListEnumRoomEventKindFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumRoomEventKindFilter<$PrismaModel> | $Enums.RoomEventKind
+}
+
+export type NestedEnumRoomEventKindWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.RoomEventKind | Prisma.EnumRoomEventKindFieldRefInput<$PrismaModel>
+  in?: $Enums.RoomEventKind[] | Prisma.ListEnumRoomEventKindFieldRefInput<$PrismaModel>
+  notIn?: $Enums.RoomEventKind[] | Prisma.ListEnumRoomEventKindFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumRoomEventKindWithAggregatesFilter<$PrismaModel> | $Enums.RoomEventKind
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumRoomEventKindFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumRoomEventKindFilter<$PrismaModel>
+}
+
+export type NestedEnumReportReasonFilter<$PrismaModel = never> = {
+  equals?: $Enums.ReportReason | Prisma.EnumReportReasonFieldRefInput<$PrismaModel>
+  in?: $Enums.ReportReason[] | Prisma.ListEnumReportReasonFieldRefInput<$PrismaModel>
+  notIn?: $Enums.ReportReason[] | Prisma.ListEnumReportReasonFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumReportReasonFilter<$PrismaModel> | $Enums.ReportReason
+}
+
+export type NestedEnumReportStateFilter<$PrismaModel = never> = {
+  equals?: $Enums.ReportState | Prisma.EnumReportStateFieldRefInput<$PrismaModel>
+  in?: $Enums.ReportState[] | Prisma.ListEnumReportStateFieldRefInput<$PrismaModel>
+  notIn?: $Enums.ReportState[] | Prisma.ListEnumReportStateFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumReportStateFilter<$PrismaModel> | $Enums.ReportState
+}
+
+export type NestedEnumReportReasonWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.ReportReason | Prisma.EnumReportReasonFieldRefInput<$PrismaModel>
+  in?: $Enums.ReportReason[] | Prisma.ListEnumReportReasonFieldRefInput<$PrismaModel>
+  notIn?: $Enums.ReportReason[] | Prisma.ListEnumReportReasonFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumReportReasonWithAggregatesFilter<$PrismaModel> | $Enums.ReportReason
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumReportReasonFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumReportReasonFilter<$PrismaModel>
+}
+
+export type NestedEnumReportStateWithAggregatesFilter<$PrismaModel = never> = {
+  equals?: $Enums.ReportState | Prisma.EnumReportStateFieldRefInput<$PrismaModel>
+  in?: $Enums.ReportState[] | Prisma.ListEnumReportStateFieldRefInput<$PrismaModel>
+  notIn?: $Enums.ReportState[] | Prisma.ListEnumReportStateFieldRefInput<$PrismaModel>
+  not?: Prisma.NestedEnumReportStateWithAggregatesFilter<$PrismaModel> | $Enums.ReportState
+  _count?: Prisma.NestedIntFilter<$PrismaModel>
+  _min?: Prisma.NestedEnumReportStateFilter<$PrismaModel>
+  _max?: Prisma.NestedEnumReportStateFilter<$PrismaModel>
 }
 
 export type NestedEnumSessionTransportFilter<$PrismaModel = never> = {

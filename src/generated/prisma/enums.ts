@@ -29,6 +29,77 @@ export const GitHubPermissionState = {
 export type GitHubPermissionState = (typeof GitHubPermissionState)[keyof typeof GitHubPermissionState]
 
 
+export const RoomKind = {
+  GROUP: 'GROUP',
+  DIRECT: 'DIRECT'
+} as const
+
+export type RoomKind = (typeof RoomKind)[keyof typeof RoomKind]
+
+
+export const HistoryVisibility = {
+  SHARED: 'SHARED',
+  SINCE_JOINED: 'SINCE_JOINED',
+  KEPT: 'KEPT'
+} as const
+
+export type HistoryVisibility = (typeof HistoryVisibility)[keyof typeof HistoryVisibility]
+
+
+export const ParticipantRole = {
+  OWNER: 'OWNER',
+  MODERATOR: 'MODERATOR',
+  MEMBER: 'MEMBER'
+} as const
+
+export type ParticipantRole = (typeof ParticipantRole)[keyof typeof ParticipantRole]
+
+
+export const LeaveReason = {
+  LEFT: 'LEFT',
+  REMOVED: 'REMOVED',
+  BANNED: 'BANNED'
+} as const
+
+export type LeaveReason = (typeof LeaveReason)[keyof typeof LeaveReason]
+
+
+export const RoomEventKind = {
+  MESSAGE_SENT: 'MESSAGE_SENT',
+  MESSAGE_EDITED: 'MESSAGE_EDITED',
+  MESSAGE_DELETED: 'MESSAGE_DELETED',
+  REACTIONS_CHANGED: 'REACTIONS_CHANGED',
+  PARTICIPANT_JOINED: 'PARTICIPANT_JOINED',
+  PARTICIPANT_LEFT: 'PARTICIPANT_LEFT',
+  PARTICIPANT_UPDATED: 'PARTICIPANT_UPDATED',
+  ROOM_UPDATED: 'ROOM_UPDATED'
+} as const
+
+export type RoomEventKind = (typeof RoomEventKind)[keyof typeof RoomEventKind]
+
+
+export const ReportReason = {
+  SPAM: 'SPAM',
+  HARASSMENT: 'HARASSMENT',
+  VIOLENCE: 'VIOLENCE',
+  SEXUAL: 'SEXUAL',
+  ILLEGAL: 'ILLEGAL',
+  BLOCKED_WORD: 'BLOCKED_WORD',
+  OTHER: 'OTHER'
+} as const
+
+export type ReportReason = (typeof ReportReason)[keyof typeof ReportReason]
+
+
+export const ReportState = {
+  OPEN: 'OPEN',
+  UPHELD: 'UPHELD',
+  DISMISSED: 'DISMISSED'
+} as const
+
+export type ReportState = (typeof ReportState)[keyof typeof ReportState]
+
+
 export const Role = {
   USER: 'USER',
   OPERATOR: 'OPERATOR',

@@ -53,8 +53,20 @@ export function requireOperator(ctx: Context): Viewer {
   return viewer;
 }
 
-/** An account is known to itself, and to AUDITOR and ADMIN with a token that has `users:read`. */
+const shown = perContext(() => new Set<string>());
+
+/** Lets this request show the names and pictures of accounts: another domain's rule has said that it may. */
+export function showProfiles(ctx: Context, userIds: Iterable<string | null>): void {
+  for (const userId of userIds) if (userId !== null) shown(ctx).add(userId);
+}
+
+/** An account is known to itself, to AUDITOR and ADMIN with a token that has `users:read`, and to who is shown it. */
 export function canReadUser(ctx: Context, userId: string): boolean {
+  return canReadAccount(ctx, userId) || shown(ctx).has(userId);
+}
+
+/** What of an account is more than its name and picture: for itself, and for AUDITOR and ADMIN with `users:read`. */
+export function canReadAccount(ctx: Context, userId: string): boolean {
   return ctx.viewer?.userId === userId || readsAllUsers(ctx) || proven(ctx).has(userId);
 }
 

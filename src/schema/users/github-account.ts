@@ -6,6 +6,7 @@ import {
   RateLimitedError,
   UnauthenticatedError,
 } from '#lib/errors.ts';
+import { canReadAccount } from '#resolvers/users/access.ts';
 import { unlinkGitHub } from '#resolvers/users/github-link.ts';
 import { builder } from '#schema/builder.ts';
 import { withBoth, withRateLimit, withScope, withSession } from '#schema/policy.ts';
@@ -27,7 +28,7 @@ builder.prismaObject('GitHubAccount', {
   // Never the sealed tokens.
   select: { id: true },
   description:
-    'The GitHub account that an account signs in with. Shown to whom the account is shown.',
+    'The GitHub account that an account signs in with. Shown to the account itself, to AUDITOR and to ADMIN.',
   fields: (t) => ({
     login: t.exposeString('login', {
       description: 'As GitHub called it at the last sign-in; people rename theirs.',
@@ -52,8 +53,10 @@ builder.prismaObjectField('User', 'githubAccount', (t) =>
     nullable: true,
     description:
       'The linked GitHub account; null without one. `GET /auth/github?link=1` links one. Needs the scope ' +
-      '`viewer:read`.',
+      '`viewer:read`; null for all but the account itself, AUDITOR and ADMIN.',
     ...withScope('viewer:read'),
+    authScopes: (user, _args, ctx) => canReadAccount(ctx, user.id) && { scopes: ['viewer:read'] },
+    unauthorizedResolver: () => null,
   }),
 );
 

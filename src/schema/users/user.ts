@@ -1,5 +1,5 @@
 import type { Role } from '#generated/prisma/enums.ts';
-import { canReadUser, readableUsers } from '#resolvers/users/access.ts';
+import { canReadAccount, canReadUser, readableUsers } from '#resolvers/users/access.ts';
 import { matchUsers } from '#resolvers/users/user-filter.ts';
 import { builder } from '#schema/builder.ts';
 import { pageComplexity, withAccess, withScope } from '#schema/policy.ts';
@@ -18,11 +18,15 @@ export const RoleEnum = builder.enumType('Role', {
   ) as Record<keyof typeof Role, { description: string }>,
 });
 
+const PRIVATE = 'Null for all but the account itself, AUDITOR and ADMIN.';
+
 export const User = builder.prismaNode('User', {
   id: { field: 'id' },
   // What is not there, or not for the viewer, is null and no error.
   nullable: true,
-  description: 'An account. Known to itself, to AUDITOR and to ADMIN.',
+  description:
+    'An account. Known to itself, to AUDITOR and to ADMIN; those who share a room with it meet it there, and read ' +
+    'its names, its picture and its times, but not what is null for them below.',
   authScopes: (user, ctx) => canReadUser(ctx, user.id),
   findUnique: (id, ctx) => ({ id, AND: [readableUsers(ctx)] }),
   fields: (t) => ({
@@ -38,19 +42,23 @@ export const User = builder.prismaNode('User', {
       nullable: true,
       description: 'A picture, as the account gave it: other people’s server.',
     }),
-    email: t.expose('email', {
+    email: t.field({
       type: 'EmailAddress',
       nullable: true,
-      description: 'Unique; null where the account gave none.',
+      description: `Unique; null where the account gave none. ${PRIVATE}`,
+      resolve: (user, _args, ctx) => (canReadAccount(ctx, user.id) ? user.email : null),
     }),
     emailVerified: t.boolean({
-      description: 'Whether the address’ mailbox has confirmed it.',
-      resolve: ({ emailVerifiedAt }) => emailVerifiedAt !== null,
+      nullable: true,
+      description: `Whether the address’ mailbox has confirmed it. ${PRIVATE}`,
+      resolve: ({ id, emailVerifiedAt }, _args, ctx) =>
+        canReadAccount(ctx, id) ? emailVerifiedAt !== null : null,
     }),
     roles: t.field({
       type: [RoleEnum],
-      description: 'Every role of the account.',
-      resolve: (user) => user.roles,
+      nullable: true,
+      description: `Every role of the account. ${PRIVATE}`,
+      resolve: (user, _args, ctx) => (canReadAccount(ctx, user.id) ? user.roles : null),
     }),
     createdAt: t.expose('createdAt', {
       type: 'DateTime',
@@ -60,10 +68,11 @@ export const User = builder.prismaNode('User', {
       type: 'DateTime',
       description: 'When it was last changed.',
     }),
-    disabledAt: t.expose('disabledAt', {
+    disabledAt: t.field({
       type: 'DateTime',
       nullable: true,
-      description: 'Since when it may not sign in; null while it may.',
+      description: `Since when it may not sign in; null while it may. ${PRIVATE}`,
+      resolve: (user, _args, ctx) => (canReadAccount(ctx, user.id) ? user.disabledAt : null),
     }),
     deletedAt: t.expose('deletedAt', {
       type: 'DateTime',

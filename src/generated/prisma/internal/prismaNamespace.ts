@@ -412,6 +412,18 @@ export const ModelName = {
   OutboxEntry: 'OutboxEntry',
   GitHubPermissionSet: 'GitHubPermissionSet',
   GitHubPermission: 'GitHubPermission',
+  Room: 'Room',
+  RoomParticipant: 'RoomParticipant',
+  RoomStay: 'RoomStay',
+  RoomEvent: 'RoomEvent',
+  ChatMessage: 'ChatMessage',
+  ChatMessageEdit: 'ChatMessageEdit',
+  ChatMention: 'ChatMention',
+  ChatReaction: 'ChatReaction',
+  MessageReport: 'MessageReport',
+  RoomBroadcast: 'RoomBroadcast',
+  RoomsChange: 'RoomsChange',
+  RoomsProgress: 'RoomsProgress',
   User: 'User',
   Password: 'Password',
   PersonalAccessToken: 'PersonalAccessToken',
@@ -445,7 +457,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "busTopic" | "busEntry" | "busConsumer" | "busFailure" | "feed" | "idempotencyKey" | "webhookLane" | "webhookInboxFloor" | "webhookDelivery" | "webhookInbox" | "webhookRepositoryWatch" | "webhookSavedFilter" | "outboxEntry" | "gitHubPermissionSet" | "gitHubPermission" | "user" | "password" | "personalAccessToken" | "session" | "refreshToken" | "signingKey" | "oneTimeToken" | "gitHubAccount" | "outgoingMail" | "auditEntry" | "webhookSource" | "webhookSourceSecret" | "webhookSourceGrant" | "webhookRepository" | "webhookMessage" | "webhookBody" | "webhookClaimedBody" | "webhookPrunedMessage"
+    modelProps: "busTopic" | "busEntry" | "busConsumer" | "busFailure" | "feed" | "idempotencyKey" | "webhookLane" | "webhookInboxFloor" | "webhookDelivery" | "webhookInbox" | "webhookRepositoryWatch" | "webhookSavedFilter" | "outboxEntry" | "gitHubPermissionSet" | "gitHubPermission" | "room" | "roomParticipant" | "roomStay" | "roomEvent" | "chatMessage" | "chatMessageEdit" | "chatMention" | "chatReaction" | "messageReport" | "roomBroadcast" | "roomsChange" | "roomsProgress" | "user" | "password" | "personalAccessToken" | "session" | "refreshToken" | "signingKey" | "oneTimeToken" | "gitHubAccount" | "outgoingMail" | "auditEntry" | "webhookSource" | "webhookSourceSecret" | "webhookSourceGrant" | "webhookRepository" | "webhookMessage" | "webhookBody" | "webhookClaimedBody" | "webhookPrunedMessage"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -1556,6 +1568,894 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         count: {
           args: Prisma.GitHubPermissionCountArgs<ExtArgs>
           result: runtime.Types.Utils.Optional<Prisma.GitHubPermissionCountAggregateOutputType> | number
+        }
+      }
+    }
+    Room: {
+      payload: Prisma.$RoomPayload<ExtArgs>
+      fields: Prisma.RoomFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.RoomFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.RoomFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomPayload>
+        }
+        findFirst: {
+          args: Prisma.RoomFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.RoomFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomPayload>
+        }
+        findMany: {
+          args: Prisma.RoomFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomPayload>[]
+        }
+        create: {
+          args: Prisma.RoomCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomPayload>
+        }
+        createMany: {
+          args: Prisma.RoomCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.RoomCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomPayload>[]
+        }
+        delete: {
+          args: Prisma.RoomDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomPayload>
+        }
+        update: {
+          args: Prisma.RoomUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomPayload>
+        }
+        deleteMany: {
+          args: Prisma.RoomDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.RoomUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.RoomUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomPayload>[]
+        }
+        upsert: {
+          args: Prisma.RoomUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomPayload>
+        }
+        aggregate: {
+          args: Prisma.RoomAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateRoom>
+        }
+        groupBy: {
+          args: Prisma.RoomGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RoomGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.RoomCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RoomCountAggregateOutputType> | number
+        }
+      }
+    }
+    RoomParticipant: {
+      payload: Prisma.$RoomParticipantPayload<ExtArgs>
+      fields: Prisma.RoomParticipantFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.RoomParticipantFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomParticipantPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.RoomParticipantFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomParticipantPayload>
+        }
+        findFirst: {
+          args: Prisma.RoomParticipantFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomParticipantPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.RoomParticipantFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomParticipantPayload>
+        }
+        findMany: {
+          args: Prisma.RoomParticipantFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomParticipantPayload>[]
+        }
+        create: {
+          args: Prisma.RoomParticipantCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomParticipantPayload>
+        }
+        createMany: {
+          args: Prisma.RoomParticipantCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.RoomParticipantCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomParticipantPayload>[]
+        }
+        delete: {
+          args: Prisma.RoomParticipantDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomParticipantPayload>
+        }
+        update: {
+          args: Prisma.RoomParticipantUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomParticipantPayload>
+        }
+        deleteMany: {
+          args: Prisma.RoomParticipantDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.RoomParticipantUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.RoomParticipantUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomParticipantPayload>[]
+        }
+        upsert: {
+          args: Prisma.RoomParticipantUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomParticipantPayload>
+        }
+        aggregate: {
+          args: Prisma.RoomParticipantAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateRoomParticipant>
+        }
+        groupBy: {
+          args: Prisma.RoomParticipantGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RoomParticipantGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.RoomParticipantCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RoomParticipantCountAggregateOutputType> | number
+        }
+      }
+    }
+    RoomStay: {
+      payload: Prisma.$RoomStayPayload<ExtArgs>
+      fields: Prisma.RoomStayFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.RoomStayFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomStayPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.RoomStayFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomStayPayload>
+        }
+        findFirst: {
+          args: Prisma.RoomStayFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomStayPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.RoomStayFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomStayPayload>
+        }
+        findMany: {
+          args: Prisma.RoomStayFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomStayPayload>[]
+        }
+        create: {
+          args: Prisma.RoomStayCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomStayPayload>
+        }
+        createMany: {
+          args: Prisma.RoomStayCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.RoomStayCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomStayPayload>[]
+        }
+        delete: {
+          args: Prisma.RoomStayDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomStayPayload>
+        }
+        update: {
+          args: Prisma.RoomStayUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomStayPayload>
+        }
+        deleteMany: {
+          args: Prisma.RoomStayDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.RoomStayUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.RoomStayUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomStayPayload>[]
+        }
+        upsert: {
+          args: Prisma.RoomStayUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomStayPayload>
+        }
+        aggregate: {
+          args: Prisma.RoomStayAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateRoomStay>
+        }
+        groupBy: {
+          args: Prisma.RoomStayGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RoomStayGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.RoomStayCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RoomStayCountAggregateOutputType> | number
+        }
+      }
+    }
+    RoomEvent: {
+      payload: Prisma.$RoomEventPayload<ExtArgs>
+      fields: Prisma.RoomEventFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.RoomEventFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomEventPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.RoomEventFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomEventPayload>
+        }
+        findFirst: {
+          args: Prisma.RoomEventFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomEventPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.RoomEventFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomEventPayload>
+        }
+        findMany: {
+          args: Prisma.RoomEventFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomEventPayload>[]
+        }
+        create: {
+          args: Prisma.RoomEventCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomEventPayload>
+        }
+        createMany: {
+          args: Prisma.RoomEventCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.RoomEventCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomEventPayload>[]
+        }
+        delete: {
+          args: Prisma.RoomEventDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomEventPayload>
+        }
+        update: {
+          args: Prisma.RoomEventUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomEventPayload>
+        }
+        deleteMany: {
+          args: Prisma.RoomEventDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.RoomEventUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.RoomEventUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomEventPayload>[]
+        }
+        upsert: {
+          args: Prisma.RoomEventUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomEventPayload>
+        }
+        aggregate: {
+          args: Prisma.RoomEventAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateRoomEvent>
+        }
+        groupBy: {
+          args: Prisma.RoomEventGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RoomEventGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.RoomEventCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RoomEventCountAggregateOutputType> | number
+        }
+      }
+    }
+    ChatMessage: {
+      payload: Prisma.$ChatMessagePayload<ExtArgs>
+      fields: Prisma.ChatMessageFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ChatMessageFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessagePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ChatMessageFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessagePayload>
+        }
+        findFirst: {
+          args: Prisma.ChatMessageFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessagePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ChatMessageFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessagePayload>
+        }
+        findMany: {
+          args: Prisma.ChatMessageFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessagePayload>[]
+        }
+        create: {
+          args: Prisma.ChatMessageCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessagePayload>
+        }
+        createMany: {
+          args: Prisma.ChatMessageCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ChatMessageCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessagePayload>[]
+        }
+        delete: {
+          args: Prisma.ChatMessageDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessagePayload>
+        }
+        update: {
+          args: Prisma.ChatMessageUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessagePayload>
+        }
+        deleteMany: {
+          args: Prisma.ChatMessageDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ChatMessageUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ChatMessageUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessagePayload>[]
+        }
+        upsert: {
+          args: Prisma.ChatMessageUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessagePayload>
+        }
+        aggregate: {
+          args: Prisma.ChatMessageAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateChatMessage>
+        }
+        groupBy: {
+          args: Prisma.ChatMessageGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ChatMessageGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ChatMessageCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ChatMessageCountAggregateOutputType> | number
+        }
+      }
+    }
+    ChatMessageEdit: {
+      payload: Prisma.$ChatMessageEditPayload<ExtArgs>
+      fields: Prisma.ChatMessageEditFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ChatMessageEditFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessageEditPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ChatMessageEditFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessageEditPayload>
+        }
+        findFirst: {
+          args: Prisma.ChatMessageEditFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessageEditPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ChatMessageEditFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessageEditPayload>
+        }
+        findMany: {
+          args: Prisma.ChatMessageEditFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessageEditPayload>[]
+        }
+        create: {
+          args: Prisma.ChatMessageEditCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessageEditPayload>
+        }
+        createMany: {
+          args: Prisma.ChatMessageEditCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ChatMessageEditCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessageEditPayload>[]
+        }
+        delete: {
+          args: Prisma.ChatMessageEditDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessageEditPayload>
+        }
+        update: {
+          args: Prisma.ChatMessageEditUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessageEditPayload>
+        }
+        deleteMany: {
+          args: Prisma.ChatMessageEditDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ChatMessageEditUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ChatMessageEditUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessageEditPayload>[]
+        }
+        upsert: {
+          args: Prisma.ChatMessageEditUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMessageEditPayload>
+        }
+        aggregate: {
+          args: Prisma.ChatMessageEditAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateChatMessageEdit>
+        }
+        groupBy: {
+          args: Prisma.ChatMessageEditGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ChatMessageEditGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ChatMessageEditCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ChatMessageEditCountAggregateOutputType> | number
+        }
+      }
+    }
+    ChatMention: {
+      payload: Prisma.$ChatMentionPayload<ExtArgs>
+      fields: Prisma.ChatMentionFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ChatMentionFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMentionPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ChatMentionFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMentionPayload>
+        }
+        findFirst: {
+          args: Prisma.ChatMentionFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMentionPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ChatMentionFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMentionPayload>
+        }
+        findMany: {
+          args: Prisma.ChatMentionFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMentionPayload>[]
+        }
+        create: {
+          args: Prisma.ChatMentionCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMentionPayload>
+        }
+        createMany: {
+          args: Prisma.ChatMentionCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ChatMentionCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMentionPayload>[]
+        }
+        delete: {
+          args: Prisma.ChatMentionDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMentionPayload>
+        }
+        update: {
+          args: Prisma.ChatMentionUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMentionPayload>
+        }
+        deleteMany: {
+          args: Prisma.ChatMentionDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ChatMentionUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ChatMentionUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMentionPayload>[]
+        }
+        upsert: {
+          args: Prisma.ChatMentionUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatMentionPayload>
+        }
+        aggregate: {
+          args: Prisma.ChatMentionAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateChatMention>
+        }
+        groupBy: {
+          args: Prisma.ChatMentionGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ChatMentionGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ChatMentionCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ChatMentionCountAggregateOutputType> | number
+        }
+      }
+    }
+    ChatReaction: {
+      payload: Prisma.$ChatReactionPayload<ExtArgs>
+      fields: Prisma.ChatReactionFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.ChatReactionFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatReactionPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.ChatReactionFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatReactionPayload>
+        }
+        findFirst: {
+          args: Prisma.ChatReactionFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatReactionPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.ChatReactionFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatReactionPayload>
+        }
+        findMany: {
+          args: Prisma.ChatReactionFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatReactionPayload>[]
+        }
+        create: {
+          args: Prisma.ChatReactionCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatReactionPayload>
+        }
+        createMany: {
+          args: Prisma.ChatReactionCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.ChatReactionCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatReactionPayload>[]
+        }
+        delete: {
+          args: Prisma.ChatReactionDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatReactionPayload>
+        }
+        update: {
+          args: Prisma.ChatReactionUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatReactionPayload>
+        }
+        deleteMany: {
+          args: Prisma.ChatReactionDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.ChatReactionUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.ChatReactionUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatReactionPayload>[]
+        }
+        upsert: {
+          args: Prisma.ChatReactionUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$ChatReactionPayload>
+        }
+        aggregate: {
+          args: Prisma.ChatReactionAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateChatReaction>
+        }
+        groupBy: {
+          args: Prisma.ChatReactionGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ChatReactionGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.ChatReactionCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.ChatReactionCountAggregateOutputType> | number
+        }
+      }
+    }
+    MessageReport: {
+      payload: Prisma.$MessageReportPayload<ExtArgs>
+      fields: Prisma.MessageReportFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.MessageReportFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MessageReportPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.MessageReportFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MessageReportPayload>
+        }
+        findFirst: {
+          args: Prisma.MessageReportFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MessageReportPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.MessageReportFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MessageReportPayload>
+        }
+        findMany: {
+          args: Prisma.MessageReportFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MessageReportPayload>[]
+        }
+        create: {
+          args: Prisma.MessageReportCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MessageReportPayload>
+        }
+        createMany: {
+          args: Prisma.MessageReportCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.MessageReportCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MessageReportPayload>[]
+        }
+        delete: {
+          args: Prisma.MessageReportDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MessageReportPayload>
+        }
+        update: {
+          args: Prisma.MessageReportUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MessageReportPayload>
+        }
+        deleteMany: {
+          args: Prisma.MessageReportDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.MessageReportUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.MessageReportUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MessageReportPayload>[]
+        }
+        upsert: {
+          args: Prisma.MessageReportUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$MessageReportPayload>
+        }
+        aggregate: {
+          args: Prisma.MessageReportAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateMessageReport>
+        }
+        groupBy: {
+          args: Prisma.MessageReportGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.MessageReportGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.MessageReportCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.MessageReportCountAggregateOutputType> | number
+        }
+      }
+    }
+    RoomBroadcast: {
+      payload: Prisma.$RoomBroadcastPayload<ExtArgs>
+      fields: Prisma.RoomBroadcastFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.RoomBroadcastFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomBroadcastPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.RoomBroadcastFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomBroadcastPayload>
+        }
+        findFirst: {
+          args: Prisma.RoomBroadcastFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomBroadcastPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.RoomBroadcastFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomBroadcastPayload>
+        }
+        findMany: {
+          args: Prisma.RoomBroadcastFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomBroadcastPayload>[]
+        }
+        create: {
+          args: Prisma.RoomBroadcastCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomBroadcastPayload>
+        }
+        createMany: {
+          args: Prisma.RoomBroadcastCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.RoomBroadcastCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomBroadcastPayload>[]
+        }
+        delete: {
+          args: Prisma.RoomBroadcastDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomBroadcastPayload>
+        }
+        update: {
+          args: Prisma.RoomBroadcastUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomBroadcastPayload>
+        }
+        deleteMany: {
+          args: Prisma.RoomBroadcastDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.RoomBroadcastUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.RoomBroadcastUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomBroadcastPayload>[]
+        }
+        upsert: {
+          args: Prisma.RoomBroadcastUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomBroadcastPayload>
+        }
+        aggregate: {
+          args: Prisma.RoomBroadcastAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateRoomBroadcast>
+        }
+        groupBy: {
+          args: Prisma.RoomBroadcastGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RoomBroadcastGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.RoomBroadcastCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RoomBroadcastCountAggregateOutputType> | number
+        }
+      }
+    }
+    RoomsChange: {
+      payload: Prisma.$RoomsChangePayload<ExtArgs>
+      fields: Prisma.RoomsChangeFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.RoomsChangeFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsChangePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.RoomsChangeFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsChangePayload>
+        }
+        findFirst: {
+          args: Prisma.RoomsChangeFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsChangePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.RoomsChangeFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsChangePayload>
+        }
+        findMany: {
+          args: Prisma.RoomsChangeFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsChangePayload>[]
+        }
+        create: {
+          args: Prisma.RoomsChangeCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsChangePayload>
+        }
+        createMany: {
+          args: Prisma.RoomsChangeCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.RoomsChangeCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsChangePayload>[]
+        }
+        delete: {
+          args: Prisma.RoomsChangeDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsChangePayload>
+        }
+        update: {
+          args: Prisma.RoomsChangeUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsChangePayload>
+        }
+        deleteMany: {
+          args: Prisma.RoomsChangeDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.RoomsChangeUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.RoomsChangeUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsChangePayload>[]
+        }
+        upsert: {
+          args: Prisma.RoomsChangeUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsChangePayload>
+        }
+        aggregate: {
+          args: Prisma.RoomsChangeAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateRoomsChange>
+        }
+        groupBy: {
+          args: Prisma.RoomsChangeGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RoomsChangeGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.RoomsChangeCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RoomsChangeCountAggregateOutputType> | number
+        }
+      }
+    }
+    RoomsProgress: {
+      payload: Prisma.$RoomsProgressPayload<ExtArgs>
+      fields: Prisma.RoomsProgressFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.RoomsProgressFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsProgressPayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.RoomsProgressFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsProgressPayload>
+        }
+        findFirst: {
+          args: Prisma.RoomsProgressFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsProgressPayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.RoomsProgressFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsProgressPayload>
+        }
+        findMany: {
+          args: Prisma.RoomsProgressFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsProgressPayload>[]
+        }
+        create: {
+          args: Prisma.RoomsProgressCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsProgressPayload>
+        }
+        createMany: {
+          args: Prisma.RoomsProgressCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.RoomsProgressCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsProgressPayload>[]
+        }
+        delete: {
+          args: Prisma.RoomsProgressDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsProgressPayload>
+        }
+        update: {
+          args: Prisma.RoomsProgressUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsProgressPayload>
+        }
+        deleteMany: {
+          args: Prisma.RoomsProgressDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.RoomsProgressUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.RoomsProgressUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsProgressPayload>[]
+        }
+        upsert: {
+          args: Prisma.RoomsProgressUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomsProgressPayload>
+        }
+        aggregate: {
+          args: Prisma.RoomsProgressAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateRoomsProgress>
+        }
+        groupBy: {
+          args: Prisma.RoomsProgressGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RoomsProgressGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.RoomsProgressCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RoomsProgressCountAggregateOutputType> | number
         }
       }
     }
@@ -3117,6 +4017,175 @@ export const GitHubPermissionScalarFieldEnum = {
 export type GitHubPermissionScalarFieldEnum = (typeof GitHubPermissionScalarFieldEnum)[keyof typeof GitHubPermissionScalarFieldEnum]
 
 
+export const RoomScalarFieldEnum = {
+  id: 'id',
+  kind: 'kind',
+  name: 'name',
+  externalId: 'externalId',
+  historyVisibility: 'historyVisibility',
+  directKey: 'directKey',
+  createdById: 'createdById',
+  createdAt: 'createdAt',
+  updatedAt: 'updatedAt',
+  archivedAt: 'archivedAt',
+  epoch: 'epoch',
+  lastPosition: 'lastPosition',
+  lastSequence: 'lastSequence',
+  participantCount: 'participantCount'
+} as const
+
+export type RoomScalarFieldEnum = (typeof RoomScalarFieldEnum)[keyof typeof RoomScalarFieldEnum]
+
+
+export const RoomParticipantScalarFieldEnum = {
+  roomId: 'roomId',
+  userId: 'userId',
+  role: 'role',
+  joinedPosition: 'joinedPosition',
+  joinedSequence: 'joinedSequence',
+  joinedAt: 'joinedAt',
+  addedById: 'addedById',
+  leftPosition: 'leftPosition',
+  leftAt: 'leftAt',
+  leftReason: 'leftReason',
+  readSequence: 'readSequence',
+  readAt: 'readAt',
+  mutedAt: 'mutedAt',
+  mutedUntil: 'mutedUntil',
+  bannedAt: 'bannedAt',
+  bannedUntil: 'bannedUntil'
+} as const
+
+export type RoomParticipantScalarFieldEnum = (typeof RoomParticipantScalarFieldEnum)[keyof typeof RoomParticipantScalarFieldEnum]
+
+
+export const RoomStayScalarFieldEnum = {
+  roomId: 'roomId',
+  userId: 'userId',
+  joinedPosition: 'joinedPosition',
+  leftPosition: 'leftPosition'
+} as const
+
+export type RoomStayScalarFieldEnum = (typeof RoomStayScalarFieldEnum)[keyof typeof RoomStayScalarFieldEnum]
+
+
+export const RoomEventScalarFieldEnum = {
+  roomId: 'roomId',
+  position: 'position',
+  kind: 'kind',
+  messageId: 'messageId',
+  userId: 'userId',
+  actorId: 'actorId',
+  leftReason: 'leftReason',
+  createdAt: 'createdAt'
+} as const
+
+export type RoomEventScalarFieldEnum = (typeof RoomEventScalarFieldEnum)[keyof typeof RoomEventScalarFieldEnum]
+
+
+export const ChatMessageScalarFieldEnum = {
+  id: 'id',
+  roomId: 'roomId',
+  sequence: 'sequence',
+  position: 'position',
+  authorId: 'authorId',
+  clientMessageId: 'clientMessageId',
+  fingerprint: 'fingerprint',
+  body: 'body',
+  replyToId: 'replyToId',
+  attachments: 'attachments',
+  mentionIds: 'mentionIds',
+  createdAt: 'createdAt',
+  revision: 'revision',
+  editedAt: 'editedAt',
+  deletedAt: 'deletedAt',
+  deletedById: 'deletedById'
+} as const
+
+export type ChatMessageScalarFieldEnum = (typeof ChatMessageScalarFieldEnum)[keyof typeof ChatMessageScalarFieldEnum]
+
+
+export const ChatMessageEditScalarFieldEnum = {
+  messageId: 'messageId',
+  revision: 'revision',
+  position: 'position',
+  body: 'body',
+  mentionIds: 'mentionIds',
+  editedById: 'editedById',
+  createdAt: 'createdAt'
+} as const
+
+export type ChatMessageEditScalarFieldEnum = (typeof ChatMessageEditScalarFieldEnum)[keyof typeof ChatMessageEditScalarFieldEnum]
+
+
+export const ChatMentionScalarFieldEnum = {
+  roomId: 'roomId',
+  userId: 'userId',
+  sequence: 'sequence',
+  messageId: 'messageId'
+} as const
+
+export type ChatMentionScalarFieldEnum = (typeof ChatMentionScalarFieldEnum)[keyof typeof ChatMentionScalarFieldEnum]
+
+
+export const ChatReactionScalarFieldEnum = {
+  messageId: 'messageId',
+  emoji: 'emoji',
+  userId: 'userId',
+  roomId: 'roomId',
+  position: 'position',
+  createdAt: 'createdAt'
+} as const
+
+export type ChatReactionScalarFieldEnum = (typeof ChatReactionScalarFieldEnum)[keyof typeof ChatReactionScalarFieldEnum]
+
+
+export const MessageReportScalarFieldEnum = {
+  id: 'id',
+  roomId: 'roomId',
+  messageId: 'messageId',
+  reporterId: 'reporterId',
+  reason: 'reason',
+  note: 'note',
+  body: 'body',
+  revision: 'revision',
+  state: 'state',
+  resolvedById: 'resolvedById',
+  resolvedAt: 'resolvedAt',
+  resolution: 'resolution',
+  createdAt: 'createdAt'
+} as const
+
+export type MessageReportScalarFieldEnum = (typeof MessageReportScalarFieldEnum)[keyof typeof MessageReportScalarFieldEnum]
+
+
+export const RoomBroadcastScalarFieldEnum = {
+  channel: 'channel',
+  message: 'message',
+  createdAt: 'createdAt'
+} as const
+
+export type RoomBroadcastScalarFieldEnum = (typeof RoomBroadcastScalarFieldEnum)[keyof typeof RoomBroadcastScalarFieldEnum]
+
+
+export const RoomsChangeScalarFieldEnum = {
+  position: 'position',
+  roomId: 'roomId',
+  roomPosition: 'roomPosition',
+  createdAt: 'createdAt'
+} as const
+
+export type RoomsChangeScalarFieldEnum = (typeof RoomsChangeScalarFieldEnum)[keyof typeof RoomsChangeScalarFieldEnum]
+
+
+export const RoomsProgressScalarFieldEnum = {
+  roomId: 'roomId',
+  roomPosition: 'roomPosition'
+} as const
+
+export type RoomsProgressScalarFieldEnum = (typeof RoomsProgressScalarFieldEnum)[keyof typeof RoomsProgressScalarFieldEnum]
+
+
 export const UserScalarFieldEnum = {
   id: 'id',
   username: 'username',
@@ -3539,6 +4608,104 @@ export type ListEnumGitHubPermissionStateFieldRefInput<$PrismaModel> = FieldRefI
 
 
 /**
+ * Reference to a field of type 'RoomKind'
+ */
+export type EnumRoomKindFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'RoomKind'>
+    
+
+
+/**
+ * Reference to a field of type 'RoomKind[]'
+ */
+export type ListEnumRoomKindFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'RoomKind[]'>
+    
+
+
+/**
+ * Reference to a field of type 'HistoryVisibility'
+ */
+export type EnumHistoryVisibilityFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'HistoryVisibility'>
+    
+
+
+/**
+ * Reference to a field of type 'HistoryVisibility[]'
+ */
+export type ListEnumHistoryVisibilityFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'HistoryVisibility[]'>
+    
+
+
+/**
+ * Reference to a field of type 'ParticipantRole'
+ */
+export type EnumParticipantRoleFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'ParticipantRole'>
+    
+
+
+/**
+ * Reference to a field of type 'ParticipantRole[]'
+ */
+export type ListEnumParticipantRoleFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'ParticipantRole[]'>
+    
+
+
+/**
+ * Reference to a field of type 'LeaveReason'
+ */
+export type EnumLeaveReasonFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'LeaveReason'>
+    
+
+
+/**
+ * Reference to a field of type 'LeaveReason[]'
+ */
+export type ListEnumLeaveReasonFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'LeaveReason[]'>
+    
+
+
+/**
+ * Reference to a field of type 'RoomEventKind'
+ */
+export type EnumRoomEventKindFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'RoomEventKind'>
+    
+
+
+/**
+ * Reference to a field of type 'RoomEventKind[]'
+ */
+export type ListEnumRoomEventKindFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'RoomEventKind[]'>
+    
+
+
+/**
+ * Reference to a field of type 'ReportReason'
+ */
+export type EnumReportReasonFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'ReportReason'>
+    
+
+
+/**
+ * Reference to a field of type 'ReportReason[]'
+ */
+export type ListEnumReportReasonFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'ReportReason[]'>
+    
+
+
+/**
+ * Reference to a field of type 'ReportState'
+ */
+export type EnumReportStateFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'ReportState'>
+    
+
+
+/**
+ * Reference to a field of type 'ReportState[]'
+ */
+export type ListEnumReportStateFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'ReportState[]'>
+    
+
+
+/**
  * Reference to a field of type 'Role[]'
  */
 export type ListEnumRoleFieldRefInput<$PrismaModel> = FieldRefInputType<$PrismaModel, 'Role[]'>
@@ -3829,6 +4996,18 @@ export type GlobalOmitConfig = {
   outboxEntry?: Prisma.OutboxEntryOmit
   gitHubPermissionSet?: Prisma.GitHubPermissionSetOmit
   gitHubPermission?: Prisma.GitHubPermissionOmit
+  room?: Prisma.RoomOmit
+  roomParticipant?: Prisma.RoomParticipantOmit
+  roomStay?: Prisma.RoomStayOmit
+  roomEvent?: Prisma.RoomEventOmit
+  chatMessage?: Prisma.ChatMessageOmit
+  chatMessageEdit?: Prisma.ChatMessageEditOmit
+  chatMention?: Prisma.ChatMentionOmit
+  chatReaction?: Prisma.ChatReactionOmit
+  messageReport?: Prisma.MessageReportOmit
+  roomBroadcast?: Prisma.RoomBroadcastOmit
+  roomsChange?: Prisma.RoomsChangeOmit
+  roomsProgress?: Prisma.RoomsProgressOmit
   user?: Prisma.UserOmit
   password?: Prisma.PasswordOmit
   personalAccessToken?: Prisma.PersonalAccessTokenOmit

@@ -66,6 +66,18 @@ export const ModelName = {
   OutboxEntry: 'OutboxEntry',
   GitHubPermissionSet: 'GitHubPermissionSet',
   GitHubPermission: 'GitHubPermission',
+  Room: 'Room',
+  RoomParticipant: 'RoomParticipant',
+  RoomStay: 'RoomStay',
+  RoomEvent: 'RoomEvent',
+  ChatMessage: 'ChatMessage',
+  ChatMessageEdit: 'ChatMessageEdit',
+  ChatMention: 'ChatMention',
+  ChatReaction: 'ChatReaction',
+  MessageReport: 'MessageReport',
+  RoomBroadcast: 'RoomBroadcast',
+  RoomsChange: 'RoomsChange',
+  RoomsProgress: 'RoomsProgress',
   User: 'User',
   Password: 'Password',
   PersonalAccessToken: 'PersonalAccessToken',
@@ -287,6 +299,175 @@ export const GitHubPermissionScalarFieldEnum = {
 } as const
 
 export type GitHubPermissionScalarFieldEnum = (typeof GitHubPermissionScalarFieldEnum)[keyof typeof GitHubPermissionScalarFieldEnum]
+
+
+export const RoomScalarFieldEnum = {
+  id: 'id',
+  kind: 'kind',
+  name: 'name',
+  externalId: 'externalId',
+  historyVisibility: 'historyVisibility',
+  directKey: 'directKey',
+  createdById: 'createdById',
+  createdAt: 'createdAt',
+  updatedAt: 'updatedAt',
+  archivedAt: 'archivedAt',
+  epoch: 'epoch',
+  lastPosition: 'lastPosition',
+  lastSequence: 'lastSequence',
+  participantCount: 'participantCount'
+} as const
+
+export type RoomScalarFieldEnum = (typeof RoomScalarFieldEnum)[keyof typeof RoomScalarFieldEnum]
+
+
+export const RoomParticipantScalarFieldEnum = {
+  roomId: 'roomId',
+  userId: 'userId',
+  role: 'role',
+  joinedPosition: 'joinedPosition',
+  joinedSequence: 'joinedSequence',
+  joinedAt: 'joinedAt',
+  addedById: 'addedById',
+  leftPosition: 'leftPosition',
+  leftAt: 'leftAt',
+  leftReason: 'leftReason',
+  readSequence: 'readSequence',
+  readAt: 'readAt',
+  mutedAt: 'mutedAt',
+  mutedUntil: 'mutedUntil',
+  bannedAt: 'bannedAt',
+  bannedUntil: 'bannedUntil'
+} as const
+
+export type RoomParticipantScalarFieldEnum = (typeof RoomParticipantScalarFieldEnum)[keyof typeof RoomParticipantScalarFieldEnum]
+
+
+export const RoomStayScalarFieldEnum = {
+  roomId: 'roomId',
+  userId: 'userId',
+  joinedPosition: 'joinedPosition',
+  leftPosition: 'leftPosition'
+} as const
+
+export type RoomStayScalarFieldEnum = (typeof RoomStayScalarFieldEnum)[keyof typeof RoomStayScalarFieldEnum]
+
+
+export const RoomEventScalarFieldEnum = {
+  roomId: 'roomId',
+  position: 'position',
+  kind: 'kind',
+  messageId: 'messageId',
+  userId: 'userId',
+  actorId: 'actorId',
+  leftReason: 'leftReason',
+  createdAt: 'createdAt'
+} as const
+
+export type RoomEventScalarFieldEnum = (typeof RoomEventScalarFieldEnum)[keyof typeof RoomEventScalarFieldEnum]
+
+
+export const ChatMessageScalarFieldEnum = {
+  id: 'id',
+  roomId: 'roomId',
+  sequence: 'sequence',
+  position: 'position',
+  authorId: 'authorId',
+  clientMessageId: 'clientMessageId',
+  fingerprint: 'fingerprint',
+  body: 'body',
+  replyToId: 'replyToId',
+  attachments: 'attachments',
+  mentionIds: 'mentionIds',
+  createdAt: 'createdAt',
+  revision: 'revision',
+  editedAt: 'editedAt',
+  deletedAt: 'deletedAt',
+  deletedById: 'deletedById'
+} as const
+
+export type ChatMessageScalarFieldEnum = (typeof ChatMessageScalarFieldEnum)[keyof typeof ChatMessageScalarFieldEnum]
+
+
+export const ChatMessageEditScalarFieldEnum = {
+  messageId: 'messageId',
+  revision: 'revision',
+  position: 'position',
+  body: 'body',
+  mentionIds: 'mentionIds',
+  editedById: 'editedById',
+  createdAt: 'createdAt'
+} as const
+
+export type ChatMessageEditScalarFieldEnum = (typeof ChatMessageEditScalarFieldEnum)[keyof typeof ChatMessageEditScalarFieldEnum]
+
+
+export const ChatMentionScalarFieldEnum = {
+  roomId: 'roomId',
+  userId: 'userId',
+  sequence: 'sequence',
+  messageId: 'messageId'
+} as const
+
+export type ChatMentionScalarFieldEnum = (typeof ChatMentionScalarFieldEnum)[keyof typeof ChatMentionScalarFieldEnum]
+
+
+export const ChatReactionScalarFieldEnum = {
+  messageId: 'messageId',
+  emoji: 'emoji',
+  userId: 'userId',
+  roomId: 'roomId',
+  position: 'position',
+  createdAt: 'createdAt'
+} as const
+
+export type ChatReactionScalarFieldEnum = (typeof ChatReactionScalarFieldEnum)[keyof typeof ChatReactionScalarFieldEnum]
+
+
+export const MessageReportScalarFieldEnum = {
+  id: 'id',
+  roomId: 'roomId',
+  messageId: 'messageId',
+  reporterId: 'reporterId',
+  reason: 'reason',
+  note: 'note',
+  body: 'body',
+  revision: 'revision',
+  state: 'state',
+  resolvedById: 'resolvedById',
+  resolvedAt: 'resolvedAt',
+  resolution: 'resolution',
+  createdAt: 'createdAt'
+} as const
+
+export type MessageReportScalarFieldEnum = (typeof MessageReportScalarFieldEnum)[keyof typeof MessageReportScalarFieldEnum]
+
+
+export const RoomBroadcastScalarFieldEnum = {
+  channel: 'channel',
+  message: 'message',
+  createdAt: 'createdAt'
+} as const
+
+export type RoomBroadcastScalarFieldEnum = (typeof RoomBroadcastScalarFieldEnum)[keyof typeof RoomBroadcastScalarFieldEnum]
+
+
+export const RoomsChangeScalarFieldEnum = {
+  position: 'position',
+  roomId: 'roomId',
+  roomPosition: 'roomPosition',
+  createdAt: 'createdAt'
+} as const
+
+export type RoomsChangeScalarFieldEnum = (typeof RoomsChangeScalarFieldEnum)[keyof typeof RoomsChangeScalarFieldEnum]
+
+
+export const RoomsProgressScalarFieldEnum = {
+  roomId: 'roomId',
+  roomPosition: 'roomPosition'
+} as const
+
+export type RoomsProgressScalarFieldEnum = (typeof RoomsProgressScalarFieldEnum)[keyof typeof RoomsProgressScalarFieldEnum]
 
 
 export const UserScalarFieldEnum = {
