@@ -1,6 +1,10 @@
 import type { Role } from '#auth/viewer.ts';
 import type { Services } from '#context.ts';
 import { newId } from '#lib/ids.ts';
+import { transact } from '#outbox.ts';
+import { storeRoom } from '#resolvers/rooms/create-room.ts';
+import { enterRoom } from '#resolvers/rooms/enter-room.ts';
+import { lockRoom } from '#resolvers/rooms/write-room.ts';
 
 const USERS: readonly { username: string; displayName: string; roles: readonly Role[] }[] = [
   { username: 'alice', displayName: 'Alice', roles: ['USER'] },
@@ -17,7 +21,8 @@ const SEED_HASH =
   '$argon2id$v=19$m=19456,t=2,p=1$bmFydS1kZXZlbG9wbWVudA$0WGcwNa9R0889FwVzKMioJWyBbvrvOqPz+ynAwrploY';
 
 /**
- * The small world of the docs and demos: five accounts, and the source `github` granted to alice.
+ * The small world of the docs and demos: five accounts, the source `github` granted to alice, and the room
+ * `landing` with alice and bob in it.
  * What is there already stays as it is. Never in production.
  */
 export async function seed(app: Services): Promise<void> {
@@ -44,4 +49,33 @@ export async function seed(app: Services): Promise<void> {
      ON CONFLICT DO NOTHING`,
     [newId()],
   );
+  await seedRoom(app);
+}
+
+async function seedRoom(app: Services): Promise<void> {
+  const people = await app.prisma.user.findMany({
+    where: { username: { in: ['alice', 'bob'] } },
+    orderBy: { username: 'asc' },
+    select: { id: true },
+  });
+  const [alice, bob] = people.map(({ id }) => id);
+  if (alice === undefined || bob === undefined) return;
+  await transact(app, async (sql, announce) => {
+    const id = await storeRoom(sql, {
+      kind: 'GROUP',
+      name: 'Landing',
+      externalId: 'landing',
+      historyVisibility: 'SHARED',
+      directKey: null,
+      createdById: alice,
+    });
+    if (id === null) return;
+    const write = await lockRoom(sql, announce, id);
+    const entrants = [
+      { userId: alice, role: 'OWNER' },
+      { userId: bob, role: 'MEMBER' },
+    ] as const;
+    await enterRoom(write, entrants, alice);
+    await write.store();
+  });
 }

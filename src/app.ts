@@ -14,6 +14,7 @@ import { createMetrics } from '#metrics.ts';
 import { createGitHub } from '#outbound/github.ts';
 import { createGuard } from '#outbound/guard.ts';
 import { createMailer } from '#outbound/mail.ts';
+import { createParticipantCheck } from '#outbound/participant-check.ts';
 import type { Bus } from '#pubsub/bus.ts';
 import { createJetStreamBus } from '#pubsub/jetstream.ts';
 import { startOutboxRelay } from '#pubsub/outbox-relay.ts';
@@ -27,7 +28,8 @@ import { createQuotas } from '#redis/quota.ts';
 import { createRateLimiter } from '#redis/rate-limit.ts';
 import { createRoomFeed } from '#resolvers/rooms/feed.ts';
 import { createMembershipLoader } from '#resolvers/rooms/membership.ts';
-import { createMessageLoader } from '#resolvers/rooms/message-row.ts';
+import { createMessageLoader, createReactedLoader } from '#resolvers/rooms/message-row.ts';
+import { createNewestMessageLoader } from '#resolvers/rooms/newest-message.ts';
 import { createPresence } from '#resolvers/rooms/presence.ts';
 import { createRoomLoader } from '#resolvers/rooms/room-row.ts';
 import { createRoomsFeed } from '#resolvers/rooms/rooms-feed.ts';
@@ -120,9 +122,9 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       onError: onRoomsError,
     });
     closers.push(() => roomsFeed.close());
-    const roomSignals = createRoomSignals();
+    const roomSignals = createRoomSignals({ bus, database, onError: onRoomsError });
     closers.push(() => roomSignals.close());
-    const presence = createPresence();
+    const presence = createPresence({ redis, signals: roomSignals, onError: onRoomsError });
     closers.push(() => presence.close());
     const permissionNews = createPermissionNews({
       bus,
@@ -156,10 +158,16 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       roomsFeed,
       roomSignals,
       presence,
-      typing: createTyping(),
+      participantCheck:
+        config.backendOrigin === null
+          ? null
+          : createParticipantCheck(config.backendOrigin, { guard }),
+      typing: createTyping({ redis, signals: roomSignals, onError: onRoomsError }),
       loadRoom: createRoomLoader(database),
       loadMembership: createMembershipLoader(database),
       loadMessage: createMessageLoader(database),
+      loadNewestMessage: createNewestMessageLoader(database),
+      loadReacted: createReactedLoader(database),
       loadUser: createUserLoader(database),
       webhookSources: createSourceDirectory(database, config, ({ sourceId, what }) =>
         log.warn({ sourceId, what }, 'A webhook source cannot be verified as it is stored'),

@@ -29,6 +29,18 @@ const isNetwork = (text: string) => {
   );
 };
 
+const WORDS_MAX = 1_000;
+const WORD_LENGTH_MAX = 100;
+const words = z
+  .string()
+  .transform((text) => text.split(',').map((word) => word.trim()))
+  .transform((all) => [...new Set(all.filter((word) => word !== ''))])
+  .refine((all) => all.length <= WORDS_MAX, { message: `must list at most ${WORDS_MAX} words` })
+  .refine((all) => all.every(({ length }) => length <= WORD_LENGTH_MAX), {
+    message: `must list words of at most ${WORD_LENGTH_MAX} characters`,
+  })
+  .default([]);
+
 const networks = list(isNetwork, 'must list addresses or networks, e.g. 10.0.0.0/8').default([]);
 
 /** GitHub's documented example secret: a default for development only. */
@@ -81,6 +93,12 @@ const settings = z.object({
   WEBHOOK_RETAIN_BYTES: wholeNumber(2 ** 20, Number.MAX_SAFE_INTEGER).default(20 * 2 ** 30),
   WEBHOOKS_PER_MINUTE_SOURCE: wholeNumber(0, 100_000_000).default(60_000),
   WEBHOOKS_PER_MINUTE_NETWORK: wholeNumber(0, 100_000_000).default(6_000),
+  WEBHOOK_TOKEN: z.string().min(16, 'must be at least 16 characters').optional(),
+  BACKEND_ORIGIN: z
+    .string()
+    .refine(isOrigin, 'must be an origin, e.g. https://api.example.com')
+    .optional(),
+  ROOM_BLOCKED_WORDS: words,
   COST_PER_MINUTE: wholeNumber(0, 1_000_000_000).default(60_000),
   GUEST_COST_PER_MINUTE: wholeNumber(0, 1_000_000_000).default(12_000),
   TRUSTED_DOCUMENTS: z.string().min(1).optional(),
@@ -140,6 +158,8 @@ export interface Config {
   readonly webhookRetainBytes: number;
   /** Webhooks that one source, and one network, may send a minute; 0 where there is no limit. */
   readonly webhooksPerMinute: { readonly source: number; readonly network: number };
+  /** What the word filter looks for in rooms, as it was written; none: it does nothing. */
+  readonly roomBlockedWords: readonly string[];
   /** What the operations of one session (or of an account’s tokens), and those of a network’s guests, may cost a minute; 0: no limit. */
   readonly costPerMinute: { readonly viewer: number; readonly guest: number };
   /** File of documents that are known beforehand; null where there are none. */
@@ -152,6 +172,10 @@ export interface Config {
   /** Of all requests, how many the access log tells, 0–1; those that failed are all told, unless it is 0. */
   readonly accessLogSample: number;
   readonly operationsToken: string | null;
+  /** With which a backend sends broadcasts into rooms. */
+  readonly webhookToken: string | null;
+  /** Of the backend that knows who takes part in rooms of its own; null where there is none. */
+  readonly backendOrigin: string | null;
   readonly logLevel: string;
   readonly shutdownTimeoutMs: number;
 }
@@ -209,6 +233,11 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
       faults.push(`${name} starts with http://: what GitHub gives could be read on the way`);
     }
   }
+  if (production && isReadOnItsWay(given['BACKEND_ORIGIN'])) {
+    faults.push(
+      'BACKEND_ORIGIN starts with http://: the tokens of clients could be read on the way',
+    );
+  }
   if (given['DOCUMENTS'] === 'trusted-only' && given['TRUSTED_DOCUMENTS'] === undefined) {
     faults.push('TRUSTED_DOCUMENTS is not set: with DOCUMENTS=trusted-only nothing could run');
   }
@@ -260,6 +289,7 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
       source: set.WEBHOOKS_PER_MINUTE_SOURCE,
       network: set.WEBHOOKS_PER_MINUTE_NETWORK,
     },
+    roomBlockedWords: set.ROOM_BLOCKED_WORDS,
     costPerMinute: { viewer: set.COST_PER_MINUTE, guest: set.GUEST_COST_PER_MINUTE },
     trustedDocuments: set.TRUSTED_DOCUMENTS ?? null,
     onlyTrustedDocuments: set.DOCUMENTS === 'trusted-only',
@@ -271,9 +301,17 @@ export function parseConfig(environment: Readonly<Record<string, string | undefi
     },
     accessLogSample: set.ACCESS_LOG_SAMPLE ?? (production ? 1 : 0),
     operationsToken: set.OPERATIONS_TOKEN ?? null,
+    webhookToken: set.WEBHOOK_TOKEN ?? null,
+    backendOrigin: set.BACKEND_ORIGIN ?? null,
     logLevel: set.LOG_LEVEL,
     shutdownTimeoutMs: set.SHUTDOWN_TIMEOUT_MS,
   };
+}
+
+/** What stays on this machine is on no way. */
+function isReadOnItsWay(origin: string | undefined): boolean {
+  const url = origin === undefined ? null : URL.parse(origin);
+  return url?.protocol === 'http:' && !/^(localhost|127\..*|\[::1\])$/.test(url.hostname);
 }
 
 function describeFault(issue: z.core.$ZodIssue): string {

@@ -108,6 +108,21 @@ describe('the schema', () => {
     }
   });
 
+  // Else nobody could ask for both in one selection without giving one of them another name.
+  test('gives fields of one name one type, within a union', () => {
+    // GitHub has named its own.
+    const unions = types.filter(isUnionType).filter(({ name }) => name !== 'GitHubPayload');
+    for (const union of unions) {
+      const typesOf = new Map<string, Set<string>>();
+      for (const field of union.getTypes().flatMap((member) => Object.values(member.getFields()))) {
+        const known = typesOf.get(field.name) ?? new Set();
+        typesOf.set(field.name, known.add(String(field.type)));
+      }
+      const torn = [...typesOf].filter(([, known]) => known.size > 1);
+      expect(torn.map(([name, known]) => [union.name, name, ...known])).toEqual([]);
+    }
+  });
+
   test('has the error codes of the house, and each error type is one of theirs', () => {
     const codes = schema.getType('ErrorCode');
     if (!isEnumType(codes)) throw new Error('ErrorCode is no enum');

@@ -131,12 +131,12 @@ describe('the README', () => {
   });
 
   test('has operations to paste into a shell that are valid', () => {
-    const bodies = [...read('README.md').matchAll(/ -d '(\{"query".*\})'$/gm)].map(
+    const bodies = [...read('README.md').matchAll(/ -d '(\{"query".*\})'(?:;| \||\)|$)/gm)].map(
       ([, body = '']) =>
         // The shell's own quotes around a variable of its own.
-        body.replace(/"'"\$\w+"'"/, '"value"'),
+        body.replaceAll(/'"\$\w+"'/g, 'value'),
     );
-    expect(bodies).toHaveLength(4);
+    expect(bodies).toHaveLength(7);
     const schema = createSchema();
     for (const body of bodies) {
       const { query } = JSON.parse(body) as { query: string };

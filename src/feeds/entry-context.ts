@@ -8,6 +8,11 @@ export function contextOfEntry(entry: unknown): Context | null {
   return typeof entry === 'object' && entry !== null ? (contexts.get(entry) ?? null) : null;
 }
 
+/** For a stream that makes its own entries. */
+export function rememberContext(entry: object, context: Context): void {
+  contexts.set(entry, context);
+}
+
 /** Remembers with each item the context that `accept` has just used for it. */
 export function withContext<Item, Aside>(
   stream: FollowStream<Item, Aside>,

@@ -243,6 +243,8 @@ function startReader(world: World, after: string | null, every: number): Reader 
     try {
       stream = await follow(world.hub, KEY, {
         after,
+        // The same law holds whichever of the two refuses.
+        ...(every === 2 && { concerns: (item: Item) => accepts(Number(item.position)) }),
         accept: async (item) => {
           await world.pause();
           return accepts(Number(item.position));
@@ -586,6 +588,47 @@ test('an aside that says so is told at once, and one that may not be seen is tol
   expect(listeners.size).toBe(0);
 });
 
+test('however many asides there are, items have their turns', async () => {
+  const world = createWorld(WIDE);
+  // One is always there, as where many people type without end.
+  const asides = { isEmpty: () => false, take: () => 'again' };
+  const stream = await settled(
+    world,
+    follow<Item, string>(world.hub, KEY, { after: null, accept: all, asides }),
+  );
+  await stream.next();
+  world.head = 3;
+  await world.tick();
+  await drain(world);
+  const told = [];
+  for (let index = 0; index < 6; index += 1) {
+    const { value } = await settled(world, stream.next());
+    told.push(value?.item?.position ?? value?.aside);
+  }
+  expect(told).toEqual(['again', 1n, 'again', 2n, 'again', 3n]);
+  await stream.return();
+});
+
+test('an aside whose permission cannot be asked for ends nothing', async () => {
+  const world = createWorld(WIDE);
+  const waiting = ['one', 'two'];
+  const stream = await settled(
+    world,
+    follow<Item, string>(world.hub, KEY, {
+      after: null,
+      accept: all,
+      asides: { isEmpty: () => waiting.length === 0, take: () => waiting.shift() ?? null },
+      acceptAside: async (aside) => {
+        if (aside === 'one') throw new UnavailableError('PostgreSQL is away');
+        return true;
+      },
+    }),
+  );
+  await stream.next();
+  expect((await settled(world, stream.next())).value?.aside).toBe('two');
+  await stream.return();
+});
+
 test('what a filter refuses moves the checkpoint on', async () => {
   const world = createWorld(WIDE);
   const stream = await opened(world, null, async () => false);
@@ -599,6 +642,39 @@ test('what a filter refuses moves the checkpoint on', async () => {
     item: null,
     aside: null,
   });
+  await stream.return();
+});
+
+test('what does not concern a follower neither wakes it nor fills its queue, and moves its checkpoint on', async () => {
+  const world = createWorld({ ...WIDE, queueBytesMax: 1 });
+  let asked = 0;
+  const stream = await settled(
+    world,
+    follow<Item>(world.hub, KEY, {
+      after: null,
+      concerns: ({ position }) => position === 9n,
+      accept: async () => {
+        asked += 1;
+        return true;
+      },
+    }),
+  );
+  await stream.next();
+  const next = stream.next();
+  world.head = 7;
+  await world.tick();
+  await drain(world);
+  expect(asked).toBe(0);
+  await world.tick(CHECKPOINT_MS);
+  expect((await next).value).toEqual({
+    cursor: cursorAt(world.epoch, 7),
+    item: null,
+    aside: null,
+  });
+  world.head = 9;
+  await world.tick();
+  expect((await settled(world, stream.next())).value?.item?.position).toBe(9n);
+  expect(asked).toBe(1);
   await stream.return();
 });
 

@@ -24,11 +24,16 @@ export interface Asides<Aside> {
 export interface FollowOptions<Item, Aside = never> {
   /** Where the caller got to; null starts at the head. */
   readonly after: string | null;
+  /** Asked first, and where items come: what does not concern the caller neither wakes it nor waits for it. */
+  readonly concerns?: (item: Item) => boolean;
   /** Permission and filters, asked for every item just before it would be handed out. */
   readonly accept: (item: Item) => Promise<boolean>;
   /** Told as they come, between items. */
   readonly asides?: Asides<Aside>;
-  /** Permission, asked for every aside just before it would be handed out; without it all are. */
+  /**
+   * Permission, asked for every aside just before it would be handed out; without it all are. Where it cannot be
+   * asked for, the aside is left out: nothing of the feed may end for it.
+   */
   readonly acceptAside?: (aside: Aside) => Promise<boolean>;
 }
 
@@ -51,12 +56,14 @@ export async function follow<Item, Aside = never>(
   options: FollowOptions<Item, Aside>,
 ): Promise<FollowStream<Item, Aside>> {
   type Next = IteratorResult<Followed<Item, Aside>, undefined>;
-  const { accept, asides, acceptAside } = options;
+  const { accept, asides, acceptAside, concerns } = options;
   const head = await hub.readHead(key);
   const start = startOf(hub, key, head, options.after);
-  const follower = createFollower(hub, key, head, start, asides?.listen);
+  const follower = createFollower(hub, key, head, start, { concerns, listen: asides?.listen });
   let position = start;
   let handedOutAt = Number.NEGATIVE_INFINITY;
+  /** Asides and items take turns, so that neither keeps the other waiting for ever. */
+  let isItemsTurn = false;
   let pending: Promise<Next> = Promise.resolve(done());
 
   const handOut = (item: Item | null, aside: Aside | null = null): Next => {
@@ -67,19 +74,32 @@ export async function follow<Item, Aside = never>(
     return { done: false, value: { cursor, item, aside } };
   };
 
+  const mayTell = async (aside: Aside): Promise<boolean> => {
+    try {
+      return acceptAside === undefined || (await acceptAside(aside));
+    } catch (error) {
+      if (!(error instanceof UnavailableError)) throw error;
+      hub.onError(error);
+      return false;
+    }
+  };
+
   const pull = async (): Promise<Next> => {
     if (handedOutAt === Number.NEGATIVE_INFINITY) return handOut(null);
     for (;;) {
       const hasAside = () => asides?.isEmpty() === false;
       const isDue = () => hub.clock.now() - handedOutAt >= hub.checkpointMs;
-      if (hasAside()) {
+      if (hasAside() && !(isItemsTurn && follower.isReady())) {
+        isItemsTurn = true;
         const aside = asides?.take() ?? null;
-        if (aside === null || (acceptAside && !(await acceptAside(aside)))) continue;
-        return handOut(null, aside);
+        if (aside !== null && (await mayTell(aside))) return handOut(null, aside);
+        continue;
       }
       const next = await follower.next(() => hasAside() || isDue());
+      isItemsTurn = false;
       if (next === 'closed') return done();
       if (next === 'due') {
+        position = follower.passed;
         if (hasAside()) continue;
         return handOut(null);
       }
@@ -133,7 +153,11 @@ function startOf<Item>(
 interface Follower<Item> {
   /** The next item; `due` once `isDue()` and nothing came; `closed` after `close`. */
   next(isDue: () => boolean): Promise<Item | 'due' | 'closed'>;
+  /** With the latest `due`: up to here nothing waited. */
+  readonly passed: bigint;
   isClosed(): boolean;
+  /** Whether there is, or may be, something to hand out without waiting for it to happen. */
+  isReady(): boolean;
   close(): void;
 }
 
@@ -147,26 +171,34 @@ function createFollower<Item>(
   key: string,
   head: FeedHead,
   start: bigint,
-  listen: Asides<unknown>['listen'],
+  {
+    concerns,
+    listen,
+  }: {
+    readonly concerns: FollowOptions<Item>['concerns'];
+    readonly listen: Asides<unknown>['listen'];
+  },
 ): Follower<Item> {
   const { feed } = hub;
   const { reader, release } = hub.hold(key, head);
   const queue: Item[] = [];
   let queueBytes = 0;
   let position = start;
+  let passed = start;
   let closed = false;
   let wake: (() => void) | null = null;
 
-  const enqueue = (item: Item, at: bigint) => {
+  const enqueue = (item: Item, at: bigint): boolean => {
     position = at;
+    if (concerns?.(item) === false) return false;
     queue.push(item);
     queueBytes += feed.bytesOf(item);
+    return true;
   };
 
   const member = {
     take(item: Item, at: bigint) {
-      if (at <= position) return;
-      enqueue(item, at);
+      if (at <= position || !enqueue(item, at)) return;
       if (queueBytes > hub.queueBytesMax) reader.members.delete(member);
       wake?.();
     },
@@ -226,7 +258,11 @@ function createFollower<Item>(
 
   return {
     isClosed: () => closed,
+    isReady: () => queue.length > 0 || !reader.members.has(member),
     close,
+    get passed() {
+      return passed;
+    },
     async next(isDue) {
       for (;;) {
         if (closed) return 'closed';
@@ -234,8 +270,13 @@ function createFollower<Item>(
         if (item !== undefined) return item;
         if (reader.failure !== null) throw reader.failure;
         const isBehind = !reader.members.has(member);
-        if (isBehind && (await catchUp())) continue;
-        if (isDue()) return 'due';
+        // Much that does not concern it may lie before what does: time passes meanwhile.
+        if (isBehind && (await catchUp()) && (queue.length > 0 || !isDue())) continue;
+        if (queue.length > 0) continue;
+        if (isDue()) {
+          passed = position;
+          return 'due';
+        }
         if (!closed) await wait(isBehind ? () => true : isDue);
       }
     },

@@ -7,6 +7,7 @@ import { getDevMail } from './dev-mail.ts';
 import { getJsonWebKeys } from './json-web-keys.ts';
 import { getHealth, getMetrics, getReady } from './operations.ts';
 import { sendProblem } from './problem.ts';
+import { BROADCAST_BODY_BYTES_MAX, getLastMessage, postBroadcast } from './rooms.ts';
 import { countUnreadWebhook, limitWebhooks, postWebhook } from './webhooks.ts';
 
 type Handler = (app: Services, request: FastifyRequest, reply: FastifyReply) => Promise<unknown>;
@@ -35,6 +36,12 @@ const routes: readonly Route[] = [
   { method: 'GET', path: '/auth/github/callback', group: 'api', handler: getAuthGitHubCallback },
   { method: 'GET', path: '/.well-known/jwks.json', group: 'api', handler: getJsonWebKeys },
   { method: 'GET', path: '/dev/mail', group: 'api', handler: getDevMail },
+  { method: 'GET', path: '/api/last-message/:roomId', group: 'api', handler: getLastMessage },
+];
+
+/** Whatever it says that it is, the handler reads it, so that what is wrong with it is told in its own words. */
+const unreadRoutes: readonly Route[] = [
+  { method: 'POST', path: '/api/broadcast', group: 'api', handler: postBroadcast },
 ];
 
 /** Bodies reach these as the bytes that came: a signature is over those and nothing else. */
@@ -53,15 +60,24 @@ export async function registerRoutes(fastify: FastifyInstance, app: Services): P
   );
   for (const route of routes) add(fastify, app, route, undefined);
   await fastify.register(async (scope) => {
-    scope.removeAllContentTypeParsers();
-    scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) =>
-      done(null, body),
-    );
+    takeBytes(scope);
+    for (const route of unreadRoutes) add(scope, app, route, BROADCAST_BODY_BYTES_MAX);
+  });
+  await fastify.register(async (scope) => {
+    takeBytes(scope);
     // Before its body is read: what is refused costs no memory.
     scope.addHook('onRequest', (request, reply) => limitWebhooks(app, request, reply));
     scope.addHook('onError', async (_request, _reply, error) => countUnreadWebhook(app, error));
     for (const route of rawRoutes) add(scope, app, route, app.config.webhookBodyBytesMax);
   });
+}
+
+/** Bodies as the bytes that came. */
+function takeBytes(scope: FastifyInstance): void {
+  scope.removeAllContentTypeParsers();
+  scope.addContentTypeParser('*', { parseAs: 'buffer' }, (_request, body, done) =>
+    done(null, body),
+  );
 }
 
 function add(

@@ -7,7 +7,9 @@ import { type TimedJob, type TopicJob, timedJobs, topicJobs } from './index.ts';
 /** Starts every job. A run that throws is logged, counted and tried again. */
 export function startJobs(app: Services): Subscription {
   const running = [
-    ...topicJobs.map((job) => lead(app, job.name, (term) => consume(app, job, term))),
+    ...topicJobs
+      .filter((job) => job.isNeeded?.(app) ?? true)
+      .map((job) => lead(app, job.name, (term) => consume(app, job, term))),
     ...timedJobs.map((job) =>
       job.where === 'one-node'
         ? lead(app, job.name, (term) => repeat(app, job, term))

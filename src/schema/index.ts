@@ -38,6 +38,22 @@ import './webhooks/replay.ts';
 import './webhooks/dead-letter.ts';
 import './webhooks/watch.ts';
 import './webhooks/saved-filter-changes.ts';
+import './rooms/room.ts';
+import './rooms/participant.ts';
+import './rooms/message.ts';
+import './rooms/history.ts';
+import './rooms/message-changes.ts';
+import './rooms/reaction-changes.ts';
+import './rooms/room-changes.ts';
+import './rooms/participant-changes.ts';
+import './rooms/room-events.ts';
+import './rooms/rooms-changed.ts';
+import './rooms/report.ts';
+import './rooms/report-changes.ts';
+import './rooms/presence.ts';
+import './rooms/typing.ts';
+import './rooms/read-marker.ts';
+import './rooms/broadcast.ts';
 
 export function createSchema(): GraphQLSchema {
   const schema = builder.toSchema({

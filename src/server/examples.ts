@@ -69,6 +69,47 @@ subscription LiveWebhooks {
   }
 }
 `,
+  `# The rooms you are in: what is new in each.
+query Rooms {
+  rooms(first: 20) {
+    nodes {
+      id
+      name
+      unreadCount
+      mentionCount
+      lastMessage {
+        author {
+          username
+        }
+        body
+      }
+    }
+  }
+}
+`,
+  `# All of your rooms, as they change, by one stream.
+# Write into a room from another tab and watch.
+subscription LiveRooms {
+  roomsChanged {
+    ... on StreamItem {
+      cursor
+    }
+    ... on RoomChanged {
+      kind
+      room {
+        name
+        unreadCount
+      }
+      message {
+        author {
+          username
+        }
+        body
+      }
+    }
+  }
+}
+`,
   `# Where you are signed in. revokeSession ends one
 # of them, signOut this one or all.
 query Sessions {

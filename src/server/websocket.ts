@@ -1,33 +1,29 @@
-import type { IncomingMessage } from 'node:http';
-import proxyAddr from '@fastify/proxy-addr';
 import type { FastifyInstance } from 'fastify';
 import type { ExecutionArgs } from 'graphql';
 import { CloseCode, handleProtocols, makeServer } from 'graphql-ws';
 import { type WebSocket, WebSocketServer } from 'ws';
-import { readCookie, sessionCookieName } from '#auth/cookies.ts';
 import type { Context, Services } from '#context.ts';
+import type { ChatClock } from '#http/chat-socket.ts';
 import { UnauthenticatedError } from '#lib/errors.ts';
 import { newId } from '#lib/ids.ts';
 import type { AccessLog } from './access-log.ts';
-import { mayReach } from './addresses.ts';
+import { createChatDoor } from './chat-upgrade.ts';
 import type { CredentialWatch } from './credential-watch.ts';
 import { type Documents, malformedParameters } from './documents.ts';
 import type { Engine } from './engine.ts';
 import { LIMITS, limitError } from './limits.ts';
 import { maskError } from './mask.ts';
-import { isFromForeignPage, isFromTrustedPage } from './page-rules.ts';
 import { asParameters } from './parameters.ts';
-import { CLOSE, closeWith, type SocketExtra, serveSocket, UNSENT_BYTES_MAX } from './socket.ts';
+import { CLOSE, closeWith, type SocketExtra, serveSocket } from './socket.ts';
 import { createSocketProof } from './socket-proof.ts';
+import { registerUpgrades, type UpgradeDoor, type Upgrades, type UpgradeTimes } from './upgrade.ts';
 
-export interface SocketTimes {
+export interface SocketTimes extends UpgradeTimes {
   /** From opening to `connection_init`; then 4408. */
   readonly initTimeoutMs: number;
   readonly keepAliveMs: number;
-  /** A socket with more than `UNSENT_BYTES_MAX` unsent for this long is closed with 1013. */
-  readonly unsentForMs: number;
-  /** What a peer has to answer a close, before its connection is cut. */
-  readonly closeTimeoutMs: number;
+  /** For the chat worker's clients, whose protocol has deadlines of its own. */
+  readonly chatClock?: ChatClock;
 }
 
 const TIMES: SocketTimes = {
@@ -37,11 +33,6 @@ const TIMES: SocketTimes = {
   closeTimeoutMs: 2_000,
 };
 
-export interface WebSocketDoor {
-  /** Tells every client to come back (1012) and takes no more. */
-  close(): Promise<void>;
-}
-
 type Parameters = Record<string, unknown>;
 
 interface SocketContext {
@@ -50,7 +41,10 @@ interface SocketContext {
   readonly extra: SocketExtra;
 }
 
-/** graphql-ws on `/graphql` by upgrade: queries, mutations and subscriptions, by the same engine. */
+/**
+ * graphql-ws on `/graphql` by upgrade: queries, mutations and subscriptions, by the same engine. And beside it the
+ * chat worker's clients, on their own paths.
+ */
 export function registerWebSocket(
   fastify: FastifyInstance,
   app: Services,
@@ -58,11 +52,8 @@ export function registerWebSocket(
   credentials: CredentialWatch,
   accessLog: AccessLog,
   given: Partial<SocketTimes> = {},
-): WebSocketDoor {
+): Upgrades {
   const times = { ...TIMES, ...given };
-  const trustsProxy = proxyAddr.compile([...app.config.trustedProxies]);
-  let closing = false;
-
   const askedOf = ({ document, operationName, contextValue }: ExecutionArgs) => ({
     context: contextValue as Context,
     kind: engine.kindOf(document, operationName),
@@ -116,51 +107,21 @@ export function registerWebSocket(
     perMessageDeflate: false,
     handleProtocols,
   });
-  sockets.on('connection', (socket, request) => {
-    app.metrics.websocketConnections.inc();
-    socket.on('close', () => app.metrics.websocketConnections.dec());
-    const peer = { socket, request, ipAddress: proxyAddr(request, trustsProxy) };
-    const refuse = (error: UnauthenticatedError) => closeRefused(socket, error);
-    const proof = createSocketProof(app, credentials, peer, refuse);
-    serveSocket(
-      protocol,
-      { socket, request, proof },
-      { log: app.log, keepAliveMs: times.keepAliveMs },
-    );
-  });
-  fastify.server.on('upgrade', (request, socket, head) => {
-    socket.on('error', () => socket.destroy());
-    const isStranger = !mayReach(app, 'api', proxyAddr(request, trustsProxy));
-    const refusal = isStranger ? '403 Forbidden' : refusalOf(app, request);
-    const status = closing ? '503 Service Unavailable' : refusal;
-    if (status !== null) {
-      // Half-open otherwise: nothing else would ever end it.
-      socket.once('finish', () => socket.destroy());
-      socket.end(`HTTP/1.1 ${status}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n`);
-      return;
-    }
-    sockets.handleUpgrade(request, socket, head, (ws) => sockets.emit('connection', ws, request));
-  });
-  const stopChecking = closeUnreadSockets(sockets, app, times);
-
-  return {
-    async close() {
-      closing = true;
-      stopChecking();
-      // A stock client that reads 1012 connects again; one that were told `complete` would not.
-      await Promise.all([...sockets.clients].map((socket) => closeOne(socket, times)));
+  const graphql: UpgradeDoor = {
+    sockets,
+    takes: (url) => url.split('?', 1)[0] === '/graphql',
+    serve(socket, request, ipAddress) {
+      const refuse = (error: UnauthenticatedError) => closeRefused(socket, error);
+      const proof = createSocketProof(app, credentials, { socket, request, ipAddress }, refuse);
+      serveSocket(
+        protocol,
+        { socket, request, proof },
+        { log: app.log, keepAliveMs: times.keepAliveMs },
+      );
     },
   };
-}
-
-/** A page of somebody else gets no socket, whatever it would prove itself with later. */
-function refusalOf({ config }: Services, { url, headers }: IncomingMessage): string | null {
-  if (url?.split('?', 1)[0] !== '/graphql') return '404 Not Found';
-  const name = sessionCookieName(config.cookieSecure);
-  const hasCookie = readCookie(headers.cookie, name) !== null;
-  const isRefused =
-    isFromForeignPage(config, headers) || (hasCookie && !isFromTrustedPage(config, headers));
-  return isRefused ? '403 Forbidden' : null;
+  const chat = createChatDoor(app, credentials, { clock: times.chatClock });
+  return registerUpgrades(fastify, app, [graphql, chat], times);
 }
 
 /** False is 4403, after which a stock client comes back with what may be another token. */
@@ -213,42 +174,4 @@ function requestOf(args: ExecutionArgs) {
     context: args.contextValue as Context,
     transport: 'websocket' as const,
   };
-}
-
-function closeUnreadSockets(
-  server: WebSocketServer,
-  { log }: Services,
-  times: SocketTimes,
-): () => void {
-  const unreadSince = new WeakMap<WebSocket, number>();
-  const look = () => {
-    const now = performance.now();
-    for (const socket of server.clients) {
-      if (socket.bufferedAmount <= UNSENT_BYTES_MAX) {
-        unreadSince.delete(socket);
-        continue;
-      }
-      const since = unreadSince.get(socket) ?? now;
-      unreadSince.set(socket, since);
-      if (now - since < times.unsentForMs || socket.readyState !== socket.OPEN) continue;
-      log.info({ unsentBytes: socket.bufferedAmount }, 'A socket that is not read is closed');
-      void closeOne(socket, times, CLOSE.later);
-    }
-  };
-  const timer = setInterval(look, times.unsentForMs / 6);
-  return () => clearInterval(timer);
-}
-
-/** A peer that does not answer the close, as one that stopped reading never does, is cut off. */
-async function closeOne(
-  socket: WebSocket,
-  { closeTimeoutMs }: SocketTimes,
-  code: { readonly code: number; readonly reason: string } = CLOSE.restarting,
-): Promise<void> {
-  if (socket.readyState === socket.CLOSED) return;
-  const closed = new Promise((resolve) => socket.once('close', resolve));
-  closeWith(socket, code);
-  const force = setTimeout(() => socket.terminate(), closeTimeoutMs);
-  await closed;
-  clearTimeout(force);
 }

@@ -16,6 +16,7 @@ import { openEventStream, post } from '../support/graphql-client.ts';
 import { createInboxClient, storeWebhooks } from '../support/inbox.ts';
 import { BEHIND_PROXY, fromElsewhere, GOOD_PASSWORD, operationOf } from '../support/mutations.ts';
 import { startNaru, type TestNaru } from '../support/naru.ts';
+import { addMember, makeRoom } from '../support/rooms.ts';
 import { pageHeaders } from '../support/sessions.ts';
 
 const schema = createSchema();
@@ -44,6 +45,7 @@ const NO_TOKEN = `naru_ott_${'A'.repeat(43)}`;
 const ADMINS = 'users:read users:write ADMIN';
 const INBOX = 'webhooks:pull webhooks:read';
 const SOURCES = 'webhooks:manage OPERATOR ADMIN';
+const ROOMS = 'rooms:read rooms:write';
 
 let naru: TestNaru;
 let people = 0;
@@ -281,6 +283,69 @@ async function savedFilterIdOf(target: Target, me: Person, other: Person): Promi
   return encodeGlobalId('WebhookSavedFilter', id);
 }
 
+/** A message of somebody else's in a room of this account, and what was reported of it. */
+async function reportIn(owner: Pick<Person, 'userId'>): Promise<{
+  readonly messageId: string;
+  readonly reportId: string;
+}> {
+  const author = await addMember(naru);
+  const { roomId, head } = await makeRoom(naru, { owner, members: [author] });
+  const messageId = newId();
+  const reportId = newId();
+  await naru.app.database.query(
+    `WITH message AS (
+       INSERT INTO chat_message
+         (id, room_id, sequence, position, author_id, client_message_id, fingerprint, body)
+       VALUES ($1, $2, 1, $3, $4, 'one', '', 'awful') RETURNING id
+     )
+     INSERT INTO message_report (id, room_id, message_id, reason, body, revision)
+     SELECT $5, $2, id, 'BLOCKED_WORD', 'awful', 0 FROM message`,
+    [messageId, roomId, head + 1, author.userId, reportId],
+  );
+  return { messageId, reportId };
+}
+
+/** A message of this account, in a room of its own. */
+async function sentBy(owner: Pick<Person, 'userId'>): Promise<string> {
+  const { roomId, head } = await makeRoom(naru, { owner });
+  const id = newId();
+  await naru.app.database.query(
+    `INSERT INTO chat_message
+       (id, room_id, sequence, position, author_id, client_message_id, fingerprint, body)
+     VALUES ($1, $2, 1, $3, $4, 'one', '', 'hello')`,
+    [id, roomId, head + 1, owner.userId],
+  );
+  await naru.app.database.query(
+    'UPDATE room SET last_position = last_position + 1, last_sequence = 1 WHERE id = $1',
+    [roomId],
+  );
+  return id;
+}
+
+const messageRule = (done: string, input: object = {}): Rule => ({
+  gate: ROOMS,
+  input: async (target, me, other) => {
+    const id = target === 'none' ? newId() : await sentBy(target === 'own' ? me : other);
+    return { messageId: encodeGlobalId('ChatMessage', id), ...input };
+  },
+  outcome: byTarget(`${done}Succeeded`, 'NOT_FOUND', 'NOT_FOUND'),
+});
+
+/** Of a room that the target made, with somebody else in it. */
+const roomRule = (done: string, inputFor: (userId: string) => object = () => ({})): Rule => ({
+  gate: ROOMS,
+  input: async (target, me, other) => {
+    const member = await addMember(naru);
+    const owner = target === 'own' ? me : other;
+    const { id } = await makeRoom(naru, { owner, members: [member] });
+    const roomId = target === 'none' ? encodeGlobalId('Room', newId()) : id;
+    return { roomId, ...inputFor(member.id) };
+  },
+  outcome: byTarget(`${done}Succeeded`, 'NOT_FOUND', 'NOT_FOUND'),
+});
+const participantRule = (done: string, input: object = {}) =>
+  roomRule(done, (userId) => ({ userId, ...input }));
+
 const receiptRule = (done: string): Rule => ({
   gate: INBOX,
   input: async (target, me, other) => ({ receipts: [await receiptOf(target, me, other)] }),
@@ -516,11 +581,99 @@ const MUTATIONS: Readonly<Record<string, Rule>> = {
   revokeWebhookSourceGrant: sourceRule('WebhookSourceGrantRevoked', 'WebhookSourceGrantRevoked', {
     grantee: { role: 'AUDITOR' },
   }),
+  createRoom: {
+    gate: ROOMS,
+    input: (target, me, other) => ({ name: 'New', userIds: [userIdOf(target, me, other)] }),
+    outcome: byTarget('CreateRoomSucceeded', 'CreateRoomSucceeded', 'NOT_FOUND'),
+  },
+  openDirectRoom: {
+    gate: ROOMS,
+    input: (target, me, other) => ({ userId: userIdOf(target, me, other) }),
+    outcome: byTarget('INVALID_INPUT', 'OpenDirectRoomSucceeded', 'NOT_FOUND'),
+  },
+  updateRoom: roomRule('UpdateRoom', () => ({ name: 'Renamed' })),
+  archiveRoom: roomRule('ArchiveRoom'),
+  unarchiveRoom: roomRule('UnarchiveRoom'),
+  addParticipants: roomRule('AddParticipants', (userId) => ({ userIds: [userId] })),
+  removeParticipant: participantRule('RemoveParticipant'),
+  leaveRoom: roomRule('LeaveRoom'),
+  banParticipant: participantRule('BanParticipant'),
+  unbanParticipant: participantRule('UnbanParticipant'),
+  muteParticipant: participantRule('MuteParticipant'),
+  unmuteParticipant: participantRule('UnmuteParticipant'),
+  setParticipantRole: participantRule('SetParticipantRole', { role: 'MODERATOR' }),
+  sendMessage: roomRule('SendMessage', () => ({ clientMessageId: 'one', body: 'hello' })),
+  editMessage: messageRule('EditMessage', { body: 'changed' }),
+  deleteMessage: messageRule('DeleteMessage'),
+  addReaction: messageRule('AddReaction', { emoji: '👍' }),
+  removeReaction: messageRule('RemoveReaction', { emoji: '👍' }),
+  reportMessage: {
+    gate: 'rooms:read rooms:write',
+    input: async (target, me, other) => {
+      const { messageId: id } = await reportIn(target === 'own' ? me : other);
+      return {
+        messageId: encodeGlobalId('ChatMessage', target === 'none' ? newId() : id),
+        reason: 'SPAM',
+      };
+    },
+    outcome: byTarget('ReportMessageSucceeded', 'NOT_FOUND', 'NOT_FOUND'),
+  },
+  resolveReport: {
+    gate: 'rooms:read rooms:moderate',
+    input: async (target, me, other) => {
+      const { reportId: id } = await reportIn(target === 'own' ? me : other);
+      return {
+        reportId: encodeGlobalId('MessageReport', target === 'none' ? newId() : id),
+        outcome: 'DISMISSED',
+      };
+    },
+    outcome: byTarget('ResolveReportSucceeded', 'NOT_FOUND', 'NOT_FOUND'),
+  },
+  setTyping: {
+    gate: 'rooms:read rooms:write',
+    input: async (target, me, other) => {
+      const { id } = await makeRoom(naru, { owner: target === 'own' ? me : other });
+      const roomId = target === 'none' ? encodeGlobalId('Room', newId()) : id;
+      return { roomId, isTyping: true };
+    },
+    outcome: byTarget('SetTypingSucceeded', 'NOT_FOUND', 'NOT_FOUND'),
+  },
+  markRead: {
+    gate: 'rooms:read rooms:write',
+    input: async (target, me, other) => {
+      const { messageId: id } = await reportIn(target === 'own' ? me : other);
+      const [message] = await naru.app.database.query<{ roomId: string }>(
+        'SELECT room_id AS "roomId" FROM chat_message WHERE id = $1',
+        [id],
+      );
+      return {
+        roomId: encodeGlobalId('Room', target === 'none' ? newId() : (message?.roomId ?? '')),
+        upToMessageId: encodeGlobalId('ChatMessage', id),
+      };
+    },
+    outcome: byTarget('MarkReadSucceeded', 'NOT_FOUND', 'NOT_FOUND'),
+  },
+  broadcastToRoom: {
+    gate: 'rooms:broadcast',
+    input: async (target, me, other) => {
+      const { id } = await makeRoom(naru, { owner: target === 'own' ? me : other });
+      const roomId = target === 'none' ? encodeGlobalId('Room', newId()) : id;
+      return { roomId, message: { type: 'announcement' } };
+    },
+    outcome: byTarget('BroadcastToRoomSucceeded', 'NOT_FOUND', 'NOT_FOUND'),
+    // Operators may into any room.
+    unless: (actor, target) =>
+      target === 'other' && ['OPERATOR', 'ADMIN', 'script with every scope'].includes(actor)
+        ? 'BroadcastToRoomSucceeded'
+        : null,
+  },
 };
 
 interface Reading {
   readonly gate: Gate;
   readonly query: string;
+  /** The error that who is let through gets, where what is asked for is not there. */
+  readonly admitted?: string;
 }
 
 const READINGS: Readonly<Record<string, Reading>> = {
@@ -548,7 +701,23 @@ const READINGS: Readonly<Record<string, Reading>> = {
     gate: 'webhooks:read',
     query: 'subscription { webhookInboxChanged { pending } }',
   },
+  room: { gate: 'rooms:read', query: `{ room(id: "${encodeGlobalId('Room', newId())}") { id } }` },
+  roomByExternalId: {
+    gate: 'rooms:read',
+    query: '{ roomByExternalId(externalId: "none") { id } }',
+  },
+  rooms: { gate: 'rooms:read', query: '{ rooms(first: 1) { nodes { id } } }' },
   webhookSources: { gate: SOURCES, query: '{ webhookSources(first: 1) { nodes { id } } }' },
+  messageReports: {
+    gate: 'rooms:read rooms:moderate',
+    query: '{ messageReports(first: 1) { nodes { id } } }',
+  },
+  roomEvents: {
+    gate: 'rooms:read',
+    query: `subscription { roomEvents(roomId: "${encodeGlobalId('Room', newId())}") { __typename } }`,
+    admitted: 'NOT_FOUND',
+  },
+  roomsChanged: { gate: 'rooms:read', query: 'subscription { roomsChanged { __typename } }' },
   webhookMessageReceived: {
     gate: 'webhooks:read',
     query: 'subscription { webhookMessageReceived { __typename } }',
@@ -617,7 +786,7 @@ describe.each(Object.entries(MUTATIONS))('%s', (field, rule) => {
   });
 });
 
-describe.each(Object.entries(READINGS))('%s', (field, { gate, query }) => {
+describe.each(Object.entries(READINGS))('%s', (field, { gate, query, admitted = null }) => {
   test.each(ACTORS)('by %s', async (actor) => {
     const me = await makePerson(ROLES[actor]);
     const { token, headers } = await credentialsOf(actor, me, gate);
@@ -627,7 +796,7 @@ describe.each(Object.entries(READINGS))('%s', (field, { gate, query }) => {
       const code = (await stream.next())?.errors?.[0]?.extensions.code ?? null;
       stream.leave();
       // No cookie goes along here: it is another guest.
-      expect(code).toBe(token === null ? 'UNAUTHENTICATED' : meant);
+      expect(code).toBe(token === null ? 'UNAUTHENTICATED' : (meant ?? admitted));
       return;
     }
     const { result } = await post(naru.url, { query }, token, headers);
@@ -701,6 +870,17 @@ const NODES: Readonly<Record<string, NodeRule>> = {
     idOf: (owner) => grantedId(owner, async () => ({ id: messageId })),
     readers: ['owner'],
     scope: { owner: 'webhooks:read' },
+  },
+  MessageReport: {
+    idOf: async (owner) => (await reportIn(owner)).reportId,
+    readers: ['owner'],
+    scope: { owner: 'rooms:moderate' },
+  },
+  ChatMessage: { idOf: sentBy, readers: ['owner'], scope: { owner: 'rooms:read' } },
+  Room: {
+    idOf: async (owner) => (await makeRoom(naru, { owner })).roomId,
+    readers: ['owner'],
+    scope: { owner: 'rooms:read' },
   },
 };
 

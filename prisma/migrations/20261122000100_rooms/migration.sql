@@ -60,7 +60,7 @@ CREATE TABLE "room_participant" (
     CONSTRAINT "room_participant_left" CHECK (num_nonnulls("left_position", "left_at", "left_reason") IN (0, 3))
 )
 WITH (fillfactor = 80);
-CREATE INDEX "room_participant_user_id_idx" ON "room_participant"("user_id", "room_id") WHERE "left_position" IS NULL;
+CREATE INDEX "room_participant_user_id_idx" ON "room_participant"("user_id", "room_id");
 
 CREATE TABLE "room_stay" (
     "room_id" UUID NOT NULL,
@@ -201,6 +201,14 @@ CREATE TABLE "rooms_progress" (
     "room_position" BIGINT NOT NULL,
 
     CONSTRAINT "rooms_progress_pkey" PRIMARY KEY ("room_id")
+);
+
+CREATE TABLE "room_check_place" (
+    "name" TEXT NOT NULL,
+    "room_id" UUID NOT NULL,
+    "position" BIGINT NOT NULL,
+
+    CONSTRAINT "room_check_place_pkey" PRIMARY KEY ("name", "room_id")
 );
 
 INSERT INTO "feed" ("name", "key") VALUES ('rooms', '');

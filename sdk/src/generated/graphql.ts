@@ -4,6 +4,22 @@ type Exact<T extends { [key: string]: unknown }> = { [K in keyof T]: T[K] };
 /** Internal type. DO NOT USE DIRECTLY. */
 export type Incremental<T> = T | { [P in keyof T]?: P extends ' $fragmentName' | '__typename' ? T[P] : never };
 import type { DocumentTypeDecoration } from '@graphql-typed-document-node/core';
+/** A file that is elsewhere. */
+export type AttachmentInput = {
+  /** Bytes, 1 to 100 MiB. */
+  byteSize: number;
+  /** Pixels down, 1–100000. */
+  height?: number | null | undefined;
+  /** What sort of file, without parameters: `image/…` but no SVG, `audio/…`, `video/…`, `text/plain`, `text/csv`, `text/markdown`, `application/pdf`, `…/zip`, `…/json`, `…/rtf`, or one of Microsoft’s, OpenDocument’s or Hancom’s office documents. */
+  mediaType: string;
+  /** What to call it, 1–255 UTF-16 units, no control characters. */
+  name?: string | null | undefined;
+  /** Where it is: https, without credentials, at most 2048 characters. Everybody in the room sees it. */
+  url: unknown;
+  /** Pixels across, 1–100000. */
+  width?: number | null | undefined;
+};
+
 /** What the new token is called, may do, and how long it lives. */
 export type CreatePersonalAccessTokenInput = {
   /** Days until it is refused, 1–366. */
@@ -16,6 +32,22 @@ export type CreatePersonalAccessTokenInput = {
   scopes: Array<string>;
   /** True: it runs documents of the operator’s manifest and no other (`DOCUMENT_NOT_TRUSTED`). So does whatever is made by a token that does. */
   trustedDocumentsOnly?: boolean | null | undefined;
+};
+
+/** What room to make, with whom. */
+export type CreateRoomInput = {
+  /** By which another system knows it: 1–200 characters and at most 400 bytes, unique and for ever. Needs the role OPERATOR or ADMIN. ConflictError where another room has it. */
+  externalId?: string | null | undefined;
+  /** What of its history may be read, by whom. */
+  historyVisibility?: HistoryVisibility;
+  /** A text of the client’s own, 1–255 printable ASCII characters without spaces, the same when it sends the same call again: it is then done once, and answered again by what the viewer may see now. The header `Idempotency-Key` says the same for a request with one mutation. Kept for the account and this mutation for 24 hours, 1000 at a time; other input with the same key is an `IdempotencyMismatchError`. What failed is forgotten, and may be tried again with its key. */
+  idempotencyKey?: string | null | undefined;
+  /** What to call it: 1–100 characters on one line, without control characters; spaces at its ends are dropped. */
+  name: string;
+  /** Who else is in it as a member; at most 100 with `usernames`. */
+  userIds?: Array<string | number> | null | undefined;
+  /** The same by name. */
+  usernames?: Array<string> | null | undefined;
 };
 
 /** Every stable code; `docs/errors.md` says for each whether trying again helps. */
@@ -53,6 +85,17 @@ export const ErrorCode = {
 } as const;
 
 export type ErrorCode = typeof ErrorCode[keyof typeof ErrorCode];
+/** What of a room’s history who is in it, and who was, may read. */
+export const HistoryVisibility = {
+  /** Who is in it reads all of it; who left, or was removed, reads on what was there then. Who is banned reads nothing. */
+  Kept: 'KEPT',
+  /** Who is in it reads all of it, from its beginning; who left, nothing. */
+  Shared: 'SHARED',
+  /** Who is in it reads what came since they joined last; who left, nothing. */
+  SinceJoined: 'SINCE_JOINED'
+} as const;
+
+export type HistoryVisibility = typeof HistoryVisibility[keyof typeof HistoryVisibility];
 /** How a message stands in the viewer’s own inbox. */
 export const InboxState = {
   /** Done with. */
@@ -68,6 +111,25 @@ export const InboxState = {
 } as const;
 
 export type InboxState = typeof InboxState[keyof typeof InboxState];
+/** Why somebody is not in a room any more. */
+export const LeaveReason = {
+  /** An owner or a moderator removed them and does not let them back in. */
+  Banned: 'BANNED',
+  /** They left, or their account was deleted. */
+  Left: 'LEFT',
+  /** An owner or a moderator removed them. */
+  Removed: 'REMOVED'
+} as const;
+
+export type LeaveReason = typeof LeaveReason[keyof typeof LeaveReason];
+/** What the viewer has read. */
+export type MarkReadInput = {
+  /** The room’s id. */
+  roomId: string | number;
+  /** A message of the room, deleted or not; it and all before it are read. */
+  upToMessageId: string | number;
+};
+
 /** Which token to revoke. */
 export type RevokePersonalAccessTokenInput = {
   /** The token’s id. */
@@ -87,6 +149,31 @@ export const Role = {
 } as const;
 
 export type Role = typeof Role[keyof typeof Role];
+/** What sort of room it is. It never changes. */
+export const RoomKind = {
+  /** Between two accounts: there is one for each pair, and nobody decides. */
+  Direct: 'DIRECT',
+  /** It has a name, and participants whom its owners and moderators add. */
+  Group: 'GROUP'
+} as const;
+
+export type RoomKind = typeof RoomKind[keyof typeof RoomKind];
+/** What to say, and where. */
+export type SendMessageInput = {
+  /** Files with it, at most 10. */
+  attachments?: Array<AttachmentInput>;
+  /** At most 8000 Unicode code points, kept as they are, of which one can be seen; empty only beside attachments. */
+  body?: string;
+  /** The client’s own id of the message, 1–64 printable ASCII characters without spaces, the same when it is sent again: for ever the same message of this account in this room. */
+  clientMessageId: string;
+  /** Whom it names. At most 50 accounts, all in the room. */
+  mentionIds?: Array<string | number>;
+  /** Which message of the same room it answers. */
+  replyToId?: string | number | null | undefined;
+  /** The room’s id. */
+  roomId: string | number;
+};
+
 /** What is known of who sent a webhook. */
 export const VerificationOutcome = {
   /** The source asks for no signature, so anybody may have sent it. */
@@ -163,6 +250,111 @@ export const WebhookProvider = {
 } as const;
 
 export type WebhookProvider = typeof WebhookProvider[keyof typeof WebhookProvider];
+export type RoomsQueryVariables = Exact<{
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+}>;
+
+
+export type RoomsQuery = { rooms: { nodes: Array<{ unreadCount: number, mentionCount: number, id: string, kind: RoomKind, name: string | null, archivedAt: string | null, participantCount: number | null }>, pageInfo: { hasNextPage: boolean, endCursor: string | null } } };
+
+export type RoomMessagesQueryVariables = Exact<{
+  roomId: string | number;
+  first?: number | null | undefined;
+  after?: string | null | undefined;
+  last?: number | null | undefined;
+  before?: string | null | undefined;
+}>;
+
+
+export type RoomMessagesQuery = { room: { id: string, kind: RoomKind, name: string | null, archivedAt: string | null, participantCount: number | null, messages: { followCursor: string, edges: Array<{ cursor: string, node: { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> } }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } } | null };
+
+export type CreateRoomMutationVariables = Exact<{
+  input: CreateRoomInput;
+}>;
+
+
+export type CreateRoomMutation = { createRoom:
+    | { code: ErrorCode, message: string }
+    | { room: { id: string, kind: RoomKind, name: string | null, archivedAt: string | null, participantCount: number | null } }
+    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string }
+   };
+
+export type SendMessageMutationVariables = Exact<{
+  input: SendMessageInput;
+}>;
+
+
+export type SendMessageMutation = { sendMessage:
+    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string }
+    | { chatMessage: { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> } }
+    | { code: ErrorCode, message: string }
+   };
+
+export type MarkReadMutationVariables = Exact<{
+  input: MarkReadInput;
+}>;
+
+
+export type MarkReadMutation = { markRead:
+    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string }
+    | { room: { id: string, unreadCount: number } }
+    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string }
+   };
+
+export type RoomEventsSubscriptionVariables = Exact<{
+  roomId: string | number;
+  after?: string | null | undefined;
+}>;
+
+
+export type RoomEventsSubscription = { roomEvents:
+    | { __typename: 'MessageDeleted', cursor: string, message: { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> } }
+    | { __typename: 'MessageEdited', cursor: string, message: { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> } }
+    | { __typename: 'MessageSent', cursor: string, message: { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> } }
+    | { __typename: 'ParticipantJoined', cursor: string }
+    | { __typename: 'ParticipantLeft', cursor: string }
+    | { __typename: 'ParticipantUpdated', cursor: string }
+    | { __typename: 'PresenceChanged', cursor: string }
+    | { __typename: 'ReactionsChanged', cursor: string, message: { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> } }
+    | { __typename: 'ReadMarkerMoved', cursor: string }
+    | { __typename: 'RoomBroadcast', cursor: string }
+    | { __typename: 'RoomUpdated', cursor: string }
+    | { __typename: 'StreamCheckpoint', cursor: string }
+    | { __typename: 'TypingChanged', cursor: string, isTyping: boolean, user: { id: string } | null }
+   };
+
+export type RoomsChangedSubscriptionVariables = Exact<{
+  after?: string | null | undefined;
+}>;
+
+
+export type RoomsChangedSubscription = { roomsChanged:
+    | { __typename: 'RoomChanged', cursor: string, room: { unreadCount: number, mentionCount: number, id: string, kind: RoomKind, name: string | null, archivedAt: string | null, participantCount: number | null }, message: { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> } | null }
+    | { __typename: 'RoomEntered', cursor: string, room: { id: string, kind: RoomKind, name: string | null, archivedAt: string | null, participantCount: number | null } }
+    | { __typename: 'RoomLeft', cursor: string, roomId: string, reason: LeaveReason }
+    | { __typename: 'RoomUnreadChanged', cursor: string }
+    | { __typename: 'StreamCheckpoint', cursor: string }
+   };
+
+export type RoomPartsFragment = { id: string, kind: RoomKind, name: string | null, archivedAt: string | null, participantCount: number | null };
+
+export type ChatMessagePartsFragment = { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> };
+
 export type CreatePersonalAccessTokenMutationVariables = Exact<{
   input: CreatePersonalAccessTokenInput;
 }>;
@@ -254,6 +446,38 @@ export class TypedDocumentString<TResult, TVariables>
     return this.value;
   }
 }
+export const RoomPartsFragmentDoc = new TypedDocumentString(`
+    fragment RoomParts on Room {
+  id
+  kind
+  name
+  archivedAt
+  participantCount
+}
+    `, {"fragmentName":"RoomParts"}) as unknown as TypedDocumentString<RoomPartsFragment, unknown>;
+export const ChatMessagePartsFragmentDoc = new TypedDocumentString(`
+    fragment ChatMessageParts on ChatMessage {
+  id
+  sequence
+  author {
+    id
+    username
+    displayName
+    avatarUrl
+  }
+  body
+  clientMessageId
+  createdAt
+  editedAt
+  deletedAt
+  revision
+  reactions {
+    emoji
+    count
+    viewerHasReacted
+  }
+}
+    `, {"fragmentName":"ChatMessageParts"}) as unknown as TypedDocumentString<ChatMessagePartsFragment, unknown>;
 export const PersonalAccessTokenPartsFragmentDoc = new TypedDocumentString(`
     fragment PersonalAccessTokenParts on PersonalAccessToken {
   id
@@ -288,6 +512,260 @@ export const WebhookMessagePartsFragmentDoc = new TypedDocumentString(`
   }
 }
     `, {"fragmentName":"WebhookMessageParts"}) as unknown as TypedDocumentString<WebhookMessagePartsFragment, unknown>;
+export const RoomsDocument = new TypedDocumentString(`
+    query Rooms($first: Int, $after: String) {
+  rooms(first: $first, after: $after) {
+    nodes {
+      ...RoomParts
+      unreadCount
+      mentionCount
+    }
+    pageInfo {
+      hasNextPage
+      endCursor
+    }
+  }
+}
+    fragment RoomParts on Room {
+  id
+  kind
+  name
+  archivedAt
+  participantCount
+}`) as unknown as TypedDocumentString<RoomsQuery, RoomsQueryVariables>;
+export const RoomMessagesDocument = new TypedDocumentString(`
+    query RoomMessages($roomId: ID!, $first: Int, $after: String, $last: Int, $before: String) {
+  room(id: $roomId) {
+    ...RoomParts
+    messages(first: $first, after: $after, last: $last, before: $before) {
+      edges {
+        cursor
+        node {
+          ...ChatMessageParts
+        }
+      }
+      pageInfo {
+        hasNextPage
+        hasPreviousPage
+        startCursor
+        endCursor
+      }
+      followCursor
+    }
+  }
+}
+    fragment RoomParts on Room {
+  id
+  kind
+  name
+  archivedAt
+  participantCount
+}
+fragment ChatMessageParts on ChatMessage {
+  id
+  sequence
+  author {
+    id
+    username
+    displayName
+    avatarUrl
+  }
+  body
+  clientMessageId
+  createdAt
+  editedAt
+  deletedAt
+  revision
+  reactions {
+    emoji
+    count
+    viewerHasReacted
+  }
+}`) as unknown as TypedDocumentString<RoomMessagesQuery, RoomMessagesQueryVariables>;
+export const CreateRoomDocument = new TypedDocumentString(`
+    mutation CreateRoom($input: CreateRoomInput!) {
+  createRoom(input: $input) {
+    ... on CreateRoomSucceeded {
+      room {
+        ...RoomParts
+      }
+    }
+    ... on Error {
+      code
+      message
+    }
+  }
+}
+    fragment RoomParts on Room {
+  id
+  kind
+  name
+  archivedAt
+  participantCount
+}`) as unknown as TypedDocumentString<CreateRoomMutation, CreateRoomMutationVariables>;
+export const SendMessageDocument = new TypedDocumentString(`
+    mutation SendMessage($input: SendMessageInput!) {
+  sendMessage(input: $input) {
+    ... on SendMessageSucceeded {
+      chatMessage {
+        ...ChatMessageParts
+      }
+    }
+    ... on Error {
+      code
+      message
+    }
+  }
+}
+    fragment ChatMessageParts on ChatMessage {
+  id
+  sequence
+  author {
+    id
+    username
+    displayName
+    avatarUrl
+  }
+  body
+  clientMessageId
+  createdAt
+  editedAt
+  deletedAt
+  revision
+  reactions {
+    emoji
+    count
+    viewerHasReacted
+  }
+}`) as unknown as TypedDocumentString<SendMessageMutation, SendMessageMutationVariables>;
+export const MarkReadDocument = new TypedDocumentString(`
+    mutation MarkRead($input: MarkReadInput!) {
+  markRead(input: $input) {
+    ... on MarkReadSucceeded {
+      room {
+        id
+        unreadCount
+      }
+    }
+    ... on Error {
+      code
+      message
+    }
+  }
+}
+    `) as unknown as TypedDocumentString<MarkReadMutation, MarkReadMutationVariables>;
+export const RoomEventsDocument = new TypedDocumentString(`
+    subscription RoomEvents($roomId: ID!, $after: Cursor) {
+  roomEvents(roomId: $roomId, after: $after) {
+    __typename
+    ... on StreamItem {
+      cursor
+    }
+    ... on MessageSent {
+      message {
+        ...ChatMessageParts
+      }
+    }
+    ... on MessageEdited {
+      message {
+        ...ChatMessageParts
+      }
+    }
+    ... on MessageDeleted {
+      message {
+        ...ChatMessageParts
+      }
+    }
+    ... on ReactionsChanged {
+      message {
+        ...ChatMessageParts
+      }
+    }
+    ... on TypingChanged {
+      user {
+        id
+      }
+      isTyping
+    }
+  }
+}
+    fragment ChatMessageParts on ChatMessage {
+  id
+  sequence
+  author {
+    id
+    username
+    displayName
+    avatarUrl
+  }
+  body
+  clientMessageId
+  createdAt
+  editedAt
+  deletedAt
+  revision
+  reactions {
+    emoji
+    count
+    viewerHasReacted
+  }
+}`) as unknown as TypedDocumentString<RoomEventsSubscription, RoomEventsSubscriptionVariables>;
+export const RoomsChangedDocument = new TypedDocumentString(`
+    subscription RoomsChanged($after: Cursor) {
+  roomsChanged(after: $after) {
+    __typename
+    ... on StreamItem {
+      cursor
+    }
+    ... on RoomChanged {
+      room {
+        ...RoomParts
+        unreadCount
+        mentionCount
+      }
+      message {
+        ...ChatMessageParts
+      }
+    }
+    ... on RoomEntered {
+      room {
+        ...RoomParts
+      }
+    }
+    ... on RoomLeft {
+      roomId
+      reason
+    }
+  }
+}
+    fragment RoomParts on Room {
+  id
+  kind
+  name
+  archivedAt
+  participantCount
+}
+fragment ChatMessageParts on ChatMessage {
+  id
+  sequence
+  author {
+    id
+    username
+    displayName
+    avatarUrl
+  }
+  body
+  clientMessageId
+  createdAt
+  editedAt
+  deletedAt
+  revision
+  reactions {
+    emoji
+    count
+    viewerHasReacted
+  }
+}`) as unknown as TypedDocumentString<RoomsChangedSubscription, RoomsChangedSubscriptionVariables>;
 export const CreatePersonalAccessTokenDocument = new TypedDocumentString(`
     mutation CreatePersonalAccessToken($input: CreatePersonalAccessTokenInput!) {
   createPersonalAccessToken(input: $input) {

@@ -180,6 +180,11 @@ export type RoomsChange = Prisma.RoomsChangeModel
  */
 export type RoomsProgress = Prisma.RoomsProgressModel
 /**
+ * Model RoomCheckPlace
+ * How far a check of messages, e.g. the word filter, has looked at each room's log.
+ */
+export type RoomCheckPlace = Prisma.RoomCheckPlaceModel
+/**
  * Model User
  * A deleted account keeps its row and id, and nothing personal.
  */

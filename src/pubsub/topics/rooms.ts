@@ -53,7 +53,7 @@ export const roomSignalled = defineTopic({
       message: z.record(z.string(), z.unknown()),
       excludeConnectionIds: z.array(z.string().max(64)).max(100),
       sentAt: z.iso.datetime(),
-      /** The message that the channel's clients were shown before this one. */
+      /** The broadcast before it, where no message came between; else null: what message came, each client is told by its own permission. */
       before: z.record(z.string(), z.unknown()).nullable(),
     }),
   ]),

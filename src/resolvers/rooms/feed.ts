@@ -36,27 +36,52 @@ export interface RoomFeedItem {
 const READ_HEADS = `
   SELECT id AS key, epoch, last_position AS head FROM room WHERE id = ANY($1)`;
 
-const READ_PAGE = `
-  SELECT e.position, e.kind, e.user_id AS "userId", e.actor_id AS "actorId",
-         e.left_reason AS "leftReason", e.created_at AS "createdAt", message, participant, room
-  FROM (SELECT * FROM room_event WHERE room_id = $1 AND position > $2
-        ORDER BY position LIMIT $3) e
-  CROSS JOIN LATERAL (SELECT to_jsonb(row) AS room FROM (
-    SELECT ${ROOM_COLUMNS} FROM room r WHERE r.id = $1 AND r.epoch = $4) row) r
-  LEFT JOIN LATERAL (SELECT to_jsonb(row) AS message FROM (
-    SELECT ${messageColumns()} FROM chat_message m WHERE m.id = e.message_id) row) m ON true
-  LEFT JOIN LATERAL (SELECT to_jsonb(row) AS participant FROM (
+/** Of `room_event AS e`, with what it is about as it stands now: of one moment, since one statement reads it. */
+export const EVENT_COLUMNS = `
+  e.room_id AS "roomId", e.position, e.kind, e.user_id AS "userId", e.actor_id AS "actorId",
+  e.left_reason AS "leftReason", e.created_at AS "createdAt",
+  (SELECT to_jsonb(row) FROM (
+    SELECT ${ROOM_COLUMNS} FROM room r WHERE r.id = e.room_id) row) AS room,
+  (SELECT to_jsonb(row) FROM (
+    SELECT ${messageColumns()} FROM chat_message m WHERE m.id = e.message_id) row) AS message,
+  (SELECT to_jsonb(row) FROM (
     SELECT ${MEMBERSHIP_COLUMNS} FROM room_participant p JOIN room r ON r.id = p.room_id
-    WHERE p.room_id = $1 AND p.user_id = e.user_id) row) p ON true
-  ORDER BY e.position`;
+    WHERE p.room_id = e.room_id AND p.user_id = e.user_id) row) AS participant`;
 
-interface PageRow
-  extends Pick<RoomFeedItem, 'kind' | 'userId' | 'actorId' | 'leftReason' | 'createdAt'> {
+export interface EventRow
+  extends Omit<RoomFeedItem, 'position' | 'message' | 'participant' | 'room'> {
   readonly position: string;
   readonly message: MessageRow | null;
   readonly participant: MembershipRow | null;
   readonly room: RoomRow;
 }
+
+export function eventOf({ position, message, participant, room, ...row }: EventRow): RoomFeedItem {
+  return {
+    ...row,
+    position: BigInt(position),
+    message: message && messageOf(message),
+    participant: participant && membershipOf(participant),
+    room: roomOf(room),
+  };
+}
+
+/** Roughly what an event holds in memory. */
+export function eventBytes({ message }: RoomFeedItem): number {
+  if (message === null) return 1_024;
+  return (
+    2_048 +
+    2 * (message.body?.length ?? 0) +
+    message.attachments.length * 512 +
+    message.reactions.reduce((sum, { userIds }) => sum + 64 + userIds.length * 40, 0)
+  );
+}
+
+const READ_PAGE = `
+  SELECT ${EVENT_COLUMNS} FROM room_event e
+  WHERE e.room_id = $1 AND e.position > $2
+    AND EXISTS (SELECT FROM room WHERE id = $1 AND epoch = $4)
+  ORDER BY e.position LIMIT $3`;
 
 export function createRoomFeed(sql: Sql): Feed<RoomFeedItem> {
   return {
@@ -76,27 +101,14 @@ export function createRoomFeed(sql: Sql): Feed<RoomFeedItem> {
       );
     },
     async readPage({ key, epoch, after, limit }) {
-      const rows = await sql.query<PageRow>(
+      const rows = await sql.query<EventRow>(
         READ_PAGE,
         [key, after.toString(), limit, epoch],
         'read-room-feed',
       );
-      return rows.map(({ position, message, participant, room, ...row }) => ({
-        ...row,
-        roomId: key,
-        position: BigInt(position),
-        message: message && messageOf(message),
-        participant: participant && membershipOf(participant),
-        room: roomOf(room),
-      }));
+      return rows.map(eventOf);
     },
     positionOf: (item) => item.position,
-    bytesOf: ({ message }) =>
-      message === null
-        ? 1_024
-        : 2_048 +
-          2 * (message.body?.length ?? 0) +
-          message.attachments.length * 512 +
-          message.reactions.reduce((sum, { userIds }) => sum + 64 + userIds.length * 40, 0),
+    bytesOf: eventBytes,
   };
 }

@@ -12,9 +12,13 @@ export interface Attachment {
   readonly height: number | null;
 }
 
+/** How many of a reaction's accounts are read with the message. */
+export const REACTED_SHOWN_MAX = 50;
+
 export interface ReactionGroup {
   readonly emoji: string;
-  /** Who reacted so, the first ones first; all of them. */
+  readonly count: number;
+  /** The first 50 who reacted so, in that order. */
   readonly userIds: readonly string[];
 }
 
@@ -48,18 +52,31 @@ export type MessageRow = Omit<ChatMessage, Counted> & { readonly [Name in Counte
  */
 export function messageColumns(asOf = 'NULL::bigint'): string {
   const reacted = `x.message_id = m.id AND (${asOf} IS NULL OR x.position <= ${asOf})`;
+  const isNow = `(m.body IS NULL OR ${asOf} IS NULL OR m.revision = 0)`;
+  // As the first edit since then replaced it.
+  const replaced = (column: string) => `(SELECT ${column} FROM chat_message_edit e
+     WHERE e.message_id = m.id AND e.position > ${asOf} ORDER BY e.revision LIMIT 1)`;
   return `
   m.id, m.room_id AS "roomId", m.sequence, m.position, m.author_id AS "authorId",
   m.client_message_id AS "clientMessageId", m.reply_to_id AS "replyToId",
-  CASE WHEN m.body IS NULL OR ${asOf} IS NULL OR m.revision = 0 THEN m.body ELSE coalesce(
-    (SELECT e.body FROM chat_message_edit e WHERE e.message_id = m.id AND e.position > ${asOf}
-     ORDER BY e.revision LIMIT 1), m.body) END AS body,
-  m.attachments, m.mention_ids AS "mentionIds", m.created_at AS "createdAt", m.revision,
-  m.edited_at AS "editedAt", m.deleted_at AS "deletedAt", m.deleted_by_id AS "deletedById",
-  coalesce((SELECT jsonb_agg(jsonb_build_object('emoji', g.emoji, 'userIds', g.user_ids) ORDER BY g.first)
-    FROM (SELECT x.emoji, min(x.position) AS first,
-            jsonb_agg(x.user_id ORDER BY x.position) AS user_ids
-          FROM chat_reaction x WHERE ${reacted} GROUP BY x.emoji) g), '[]') AS reactions`;
+  CASE WHEN ${isNow} THEN m.body ELSE coalesce(${replaced('e.body')}, m.body) END AS body,
+  m.attachments,
+  CASE WHEN ${isNow} THEN m.mention_ids
+    ELSE coalesce(${replaced('e.mention_ids')}, m.mention_ids) END AS "mentionIds",
+  m.created_at AS "createdAt",
+  CASE WHEN ${isNow} THEN m.revision
+    ELSE coalesce(${replaced('e.revision')} - 1, m.revision) END AS revision,
+  CASE WHEN ${isNow} THEN m.edited_at ELSE (SELECT max(e.created_at) FROM chat_message_edit e
+    WHERE e.message_id = m.id AND e.position <= ${asOf}) END AS "editedAt",
+  m.deleted_at AS "deletedAt", m.deleted_by_id AS "deletedById",
+  coalesce((SELECT jsonb_agg(jsonb_build_object(
+      'emoji', g.emoji, 'count', g.count, 'userIds', g.user_ids) ORDER BY g.first)
+    FROM (SELECT n.emoji, count(*) AS count, min(n.position) AS first,
+            jsonb_agg(n.user_id ORDER BY n.position) FILTER (WHERE n.number <= ${REACTED_SHOWN_MAX}) AS user_ids
+          FROM (SELECT x.emoji, x.position, x.user_id,
+                  row_number() OVER (PARTITION BY x.emoji ORDER BY x.position) AS number
+                FROM chat_reaction x WHERE ${reacted}) n
+          GROUP BY n.emoji) g), '[]') AS reactions`;
 }
 
 /** Of a row, or of one as JSON, in which times are text. */
@@ -89,4 +106,28 @@ export function createMessageLoader(sql: Sql): MessageLoader {
     },
     { concurrency: 2, keysMax: 1_000 },
   );
+}
+
+/** With which emoji an account has reacted to a message; undefined for none. Batched as `MessageLoader`. */
+export type ReactedLoader = (
+  messageId: string,
+  userId: string,
+) => Promise<readonly string[] | undefined>;
+
+export function createReactedLoader(sql: Sql): ReactedLoader {
+  const load = createBatcher<string, readonly string[]>(
+    async (keys) => {
+      const pairs = keys.map((key) => key.split(' '));
+      const rows = await sql.query<{ key: string; emojis: string[] }>(
+        `SELECT message_id || ' ' || user_id AS key, array_agg(emoji) AS emojis
+         FROM unnest($1::uuid[], $2::uuid[]) AS asked (message_id, user_id)
+         JOIN chat_reaction USING (message_id, user_id) GROUP BY message_id, user_id`,
+        [pairs.map(([messageId]) => messageId), pairs.map(([, userId]) => userId)],
+        'load-reacted',
+      );
+      return new Map(rows.map(({ key, emojis }) => [key, emojis]));
+    },
+    { concurrency: 2, keysMax: 1_000 },
+  );
+  return (messageId, userId) => load(`${messageId} ${userId}`);
 }

@@ -34,6 +34,14 @@ export const AUDIT_ACTIONS = {
   WEBHOOK_SOURCE_GRANTED: 'An account or a role may read what a webhook source takes.',
   WEBHOOK_SOURCE_GRANT_REVOKED:
     'An account or a role may read a webhook source by grant no longer.',
+  ROOM_PARTICIPANT_REMOVED: 'A participant was let out of a room by another.',
+  ROOM_PARTICIPANT_BANNED: 'A participant was banned from a room.',
+  ROOM_PARTICIPANT_UNBANNED: 'A ban from a room was lifted.',
+  ROOM_PARTICIPANT_MUTED: 'A participant of a room was muted.',
+  ROOM_PARTICIPANT_UNMUTED: 'A mute in a room was lifted.',
+  ROOM_PARTICIPANT_ROLE_CHANGED: 'A participant of a room has another role.',
+  MESSAGE_DELETED: 'A message was deleted by somebody other than its author.',
+  REPORT_RESOLVED: 'A moderator of a room settled the report of a message.',
 } as const;
 
 export type AuditAction = keyof typeof AUDIT_ACTIONS;
@@ -70,7 +78,10 @@ export interface AuditSubject {
     | 'GitHubAccount'
     | 'SigningKey'
     | 'Invitation'
-    | 'WebhookSource';
+    | 'WebhookSource'
+    | 'Room'
+    | 'ChatMessage'
+    | 'MessageReport';
   /** Null where it has no UUID: name a signing key in the details. */
   readonly id: string | null;
 }

@@ -424,6 +424,7 @@ export const ModelName = {
   RoomBroadcast: 'RoomBroadcast',
   RoomsChange: 'RoomsChange',
   RoomsProgress: 'RoomsProgress',
+  RoomCheckPlace: 'RoomCheckPlace',
   User: 'User',
   Password: 'Password',
   PersonalAccessToken: 'PersonalAccessToken',
@@ -457,7 +458,7 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
     omit: GlobalOmitOptions
   }
   meta: {
-    modelProps: "busTopic" | "busEntry" | "busConsumer" | "busFailure" | "feed" | "idempotencyKey" | "webhookLane" | "webhookInboxFloor" | "webhookDelivery" | "webhookInbox" | "webhookRepositoryWatch" | "webhookSavedFilter" | "outboxEntry" | "gitHubPermissionSet" | "gitHubPermission" | "room" | "roomParticipant" | "roomStay" | "roomEvent" | "chatMessage" | "chatMessageEdit" | "chatMention" | "chatReaction" | "messageReport" | "roomBroadcast" | "roomsChange" | "roomsProgress" | "user" | "password" | "personalAccessToken" | "session" | "refreshToken" | "signingKey" | "oneTimeToken" | "gitHubAccount" | "outgoingMail" | "auditEntry" | "webhookSource" | "webhookSourceSecret" | "webhookSourceGrant" | "webhookRepository" | "webhookMessage" | "webhookBody" | "webhookClaimedBody" | "webhookPrunedMessage"
+    modelProps: "busTopic" | "busEntry" | "busConsumer" | "busFailure" | "feed" | "idempotencyKey" | "webhookLane" | "webhookInboxFloor" | "webhookDelivery" | "webhookInbox" | "webhookRepositoryWatch" | "webhookSavedFilter" | "outboxEntry" | "gitHubPermissionSet" | "gitHubPermission" | "room" | "roomParticipant" | "roomStay" | "roomEvent" | "chatMessage" | "chatMessageEdit" | "chatMention" | "chatReaction" | "messageReport" | "roomBroadcast" | "roomsChange" | "roomsProgress" | "roomCheckPlace" | "user" | "password" | "personalAccessToken" | "session" | "refreshToken" | "signingKey" | "oneTimeToken" | "gitHubAccount" | "outgoingMail" | "auditEntry" | "webhookSource" | "webhookSourceSecret" | "webhookSourceGrant" | "webhookRepository" | "webhookMessage" | "webhookBody" | "webhookClaimedBody" | "webhookPrunedMessage"
     txIsolationLevel: TransactionIsolationLevel
   }
   model: {
@@ -2459,6 +2460,80 @@ export type TypeMap<ExtArgs extends runtime.Types.Extensions.InternalArgs = runt
         }
       }
     }
+    RoomCheckPlace: {
+      payload: Prisma.$RoomCheckPlacePayload<ExtArgs>
+      fields: Prisma.RoomCheckPlaceFieldRefs
+      operations: {
+        findUnique: {
+          args: Prisma.RoomCheckPlaceFindUniqueArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomCheckPlacePayload> | null
+        }
+        findUniqueOrThrow: {
+          args: Prisma.RoomCheckPlaceFindUniqueOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomCheckPlacePayload>
+        }
+        findFirst: {
+          args: Prisma.RoomCheckPlaceFindFirstArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomCheckPlacePayload> | null
+        }
+        findFirstOrThrow: {
+          args: Prisma.RoomCheckPlaceFindFirstOrThrowArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomCheckPlacePayload>
+        }
+        findMany: {
+          args: Prisma.RoomCheckPlaceFindManyArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomCheckPlacePayload>[]
+        }
+        create: {
+          args: Prisma.RoomCheckPlaceCreateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomCheckPlacePayload>
+        }
+        createMany: {
+          args: Prisma.RoomCheckPlaceCreateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        createManyAndReturn: {
+          args: Prisma.RoomCheckPlaceCreateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomCheckPlacePayload>[]
+        }
+        delete: {
+          args: Prisma.RoomCheckPlaceDeleteArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomCheckPlacePayload>
+        }
+        update: {
+          args: Prisma.RoomCheckPlaceUpdateArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomCheckPlacePayload>
+        }
+        deleteMany: {
+          args: Prisma.RoomCheckPlaceDeleteManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateMany: {
+          args: Prisma.RoomCheckPlaceUpdateManyArgs<ExtArgs>
+          result: BatchPayload
+        }
+        updateManyAndReturn: {
+          args: Prisma.RoomCheckPlaceUpdateManyAndReturnArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomCheckPlacePayload>[]
+        }
+        upsert: {
+          args: Prisma.RoomCheckPlaceUpsertArgs<ExtArgs>
+          result: runtime.Types.Utils.PayloadToResult<Prisma.$RoomCheckPlacePayload>
+        }
+        aggregate: {
+          args: Prisma.RoomCheckPlaceAggregateArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.AggregateRoomCheckPlace>
+        }
+        groupBy: {
+          args: Prisma.RoomCheckPlaceGroupByArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RoomCheckPlaceGroupByOutputType>[]
+        }
+        count: {
+          args: Prisma.RoomCheckPlaceCountArgs<ExtArgs>
+          result: runtime.Types.Utils.Optional<Prisma.RoomCheckPlaceCountAggregateOutputType> | number
+        }
+      }
+    }
     User: {
       payload: Prisma.$UserPayload<ExtArgs>
       fields: Prisma.UserFieldRefs
@@ -4186,6 +4261,15 @@ export const RoomsProgressScalarFieldEnum = {
 export type RoomsProgressScalarFieldEnum = (typeof RoomsProgressScalarFieldEnum)[keyof typeof RoomsProgressScalarFieldEnum]
 
 
+export const RoomCheckPlaceScalarFieldEnum = {
+  name: 'name',
+  roomId: 'roomId',
+  position: 'position'
+} as const
+
+export type RoomCheckPlaceScalarFieldEnum = (typeof RoomCheckPlaceScalarFieldEnum)[keyof typeof RoomCheckPlaceScalarFieldEnum]
+
+
 export const UserScalarFieldEnum = {
   id: 'id',
   username: 'username',
@@ -5008,6 +5092,7 @@ export type GlobalOmitConfig = {
   roomBroadcast?: Prisma.RoomBroadcastOmit
   roomsChange?: Prisma.RoomsChangeOmit
   roomsProgress?: Prisma.RoomsProgressOmit
+  roomCheckPlace?: Prisma.RoomCheckPlaceOmit
   user?: Prisma.UserOmit
   password?: Prisma.PasswordOmit
   personalAccessToken?: Prisma.PersonalAccessTokenOmit

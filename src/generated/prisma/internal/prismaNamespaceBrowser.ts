@@ -78,6 +78,7 @@ export const ModelName = {
   RoomBroadcast: 'RoomBroadcast',
   RoomsChange: 'RoomsChange',
   RoomsProgress: 'RoomsProgress',
+  RoomCheckPlace: 'RoomCheckPlace',
   User: 'User',
   Password: 'Password',
   PersonalAccessToken: 'PersonalAccessToken',
@@ -468,6 +469,15 @@ export const RoomsProgressScalarFieldEnum = {
 } as const
 
 export type RoomsProgressScalarFieldEnum = (typeof RoomsProgressScalarFieldEnum)[keyof typeof RoomsProgressScalarFieldEnum]
+
+
+export const RoomCheckPlaceScalarFieldEnum = {
+  name: 'name',
+  roomId: 'roomId',
+  position: 'position'
+} as const
+
+export type RoomCheckPlaceScalarFieldEnum = (typeof RoomCheckPlaceScalarFieldEnum)[keyof typeof RoomCheckPlaceScalarFieldEnum]
 
 
 export const UserScalarFieldEnum = {
