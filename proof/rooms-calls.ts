@@ -30,7 +30,7 @@ const NO_ANSWER: CallAnswer = { type: null, message: '', result: {} };
 
 /** What is read of a mutation that was done, beside its type. */
 const READ: Readonly<Record<string, string>> = {
-  sendMessage: 'sent: chatMessage { id }',
+  sendMessage: 'chatMessage { id }',
   createRoom: 'room { id }',
   openDirectRoom: 'room { id }',
   broadcastToRoom: 'broadcastId',

@@ -14,27 +14,17 @@ import { createMetrics } from '#metrics.ts';
 import { createGitHub } from '#outbound/github.ts';
 import { createGuard } from '#outbound/guard.ts';
 import { createMailer } from '#outbound/mail.ts';
-import { createParticipantCheck } from '#outbound/participant-check.ts';
 import type { Bus } from '#pubsub/bus.ts';
 import { createJetStreamBus } from '#pubsub/jetstream.ts';
 import { startOutboxRelay } from '#pubsub/outbox-relay.ts';
 import { createPostgresBus } from '#pubsub/postgres.ts';
 import { createPostgresSession } from '#pubsub/postgres-session.ts';
-import { roomLogged, roomsMoved } from '#pubsub/topics/rooms.ts';
 import { webhookStored } from '#pubsub/topics/webhooks.ts';
 import { topics } from '#pubsub/topics.ts';
 import { createRedis } from '#redis/client.ts';
 import { createQuotas } from '#redis/quota.ts';
 import { createRateLimiter } from '#redis/rate-limit.ts';
-import { createRoomFeed } from '#resolvers/rooms/feed.ts';
-import { createMembershipLoader } from '#resolvers/rooms/membership.ts';
-import { createMessageLoader, createReactedLoader } from '#resolvers/rooms/message-row.ts';
-import { createNewestMessageLoader } from '#resolvers/rooms/newest-message.ts';
-import { createPresence } from '#resolvers/rooms/presence.ts';
-import { createRoomLoader } from '#resolvers/rooms/room-row.ts';
-import { createRoomsFeed } from '#resolvers/rooms/rooms-feed.ts';
-import { createRoomSignals } from '#resolvers/rooms/signals.ts';
-import { createTyping } from '#resolvers/rooms/typing.ts';
+import { openRooms } from '#resolvers/rooms/services.ts';
 import { CREDENTIAL_LIMITS } from '#resolvers/users/credential-limits.ts';
 import { createEndedFinder } from '#resolvers/users/ended-credentials.ts';
 import { loadSigningKeys } from '#resolvers/users/signing-key.ts';
@@ -104,28 +94,6 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       onError: (error) => log.warn({ err: error }, 'Following webhooks was interrupted'),
     });
     closers.push(() => webhookFeed.close());
-    const onRoomsError = (error: unknown) =>
-      log.warn({ err: error }, 'Following rooms was interrupted');
-    const roomFeed = createFeedHub({
-      feed: createRoomFeed(database),
-      topic: roomLogged,
-      bus,
-      cursors,
-      onError: onRoomsError,
-    });
-    closers.push(() => roomFeed.close());
-    const roomsFeed = createFeedHub({
-      feed: createRoomsFeed(database),
-      topic: roomsMoved,
-      bus,
-      cursors,
-      onError: onRoomsError,
-    });
-    closers.push(() => roomsFeed.close());
-    const roomSignals = createRoomSignals({ bus, database, onError: onRoomsError });
-    closers.push(() => roomSignals.close());
-    const presence = createPresence({ redis, signals: roomSignals, onError: onRoomsError });
-    closers.push(() => presence.close());
     const permissionNews = createPermissionNews({
       bus,
       isAsked: config.github.client !== null,
@@ -135,6 +103,17 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
     const guard = createGuard({
       onCall: (who, outcome) => metrics.outboundCalls.inc({ who, outcome }),
     });
+    const { rooms, close: closeRooms } = openRooms({
+      config,
+      database,
+      bus,
+      redis,
+      cursors,
+      guard,
+      metrics,
+      onError: (error) => log.warn({ err: error }, 'Following rooms was interrupted'),
+    });
+    closers.push(closeRooms);
     const passwords = createPasswords({
       hashesAtOnce: config.passwordHashesAtOnce,
       onHash: (kind, seconds) => metrics.passwordHashSeconds.observe({ kind }, seconds),
@@ -144,6 +123,7 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
     const mailer = createMailer(config, log);
     const github = createGitHub(config.github, { guard });
     const services: Services = {
+      ...rooms,
       config,
       log,
       metrics,
@@ -154,20 +134,6 @@ export async function createApp(config: Config, options: AppOptions = {}): Promi
       session,
       receipts: createReceiptCodec(deriveKey(config.secretKey, 'receipt')),
       webhookFeed,
-      roomFeed,
-      roomsFeed,
-      roomSignals,
-      presence,
-      participantCheck:
-        config.backendOrigin === null
-          ? null
-          : createParticipantCheck(config.backendOrigin, { guard }),
-      typing: createTyping({ redis, signals: roomSignals, onError: onRoomsError }),
-      loadRoom: createRoomLoader(database),
-      loadMembership: createMembershipLoader(database),
-      loadMessage: createMessageLoader(database),
-      loadNewestMessage: createNewestMessageLoader(database),
-      loadReacted: createReactedLoader(database),
       loadUser: createUserLoader(database),
       webhookSources: createSourceDirectory(database, config, ({ sourceId, what }) =>
         log.warn({ sourceId, what }, 'A webhook source cannot be verified as it is stored'),

@@ -11,20 +11,11 @@ import type { Log } from '#log.ts';
 import type { Metrics } from '#metrics.ts';
 import type { GitHub } from '#outbound/github.ts';
 import type { Mailer } from '#outbound/mail.ts';
-import type { ParticipantCheck } from '#outbound/participant-check.ts';
 import type { Bus } from '#pubsub/bus.ts';
 import type { PostgresSession } from '#pubsub/postgres-session.ts';
 import type { RedisClient } from '#redis/client.ts';
 import type { Quotas } from '#redis/quota.ts';
-import type { RoomFeedItem } from '#resolvers/rooms/feed.ts';
-import type { MembershipLoader } from '#resolvers/rooms/membership.ts';
-import type { MessageLoader, ReactedLoader } from '#resolvers/rooms/message-row.ts';
-import type { NewestMessageLoader } from '#resolvers/rooms/newest-message.ts';
-import type { Presence } from '#resolvers/rooms/presence.ts';
-import type { RoomLoader } from '#resolvers/rooms/room-row.ts';
-import type { RoomsFeedItem } from '#resolvers/rooms/rooms-feed.ts';
-import type { RoomSignals } from '#resolvers/rooms/signals.ts';
-import type { Typing } from '#resolvers/rooms/typing.ts';
+import type { RoomServices } from '#resolvers/rooms/services.ts';
 import type { CredentialLimiter } from '#resolvers/users/credential-limits.ts';
 import type { FindEnded } from '#resolvers/users/ended-credentials.ts';
 import type { UserLoader } from '#resolvers/users/user-loader.ts';
@@ -36,7 +27,7 @@ import type { PermissionNews } from '#resolvers/webhooks/permissions/news.ts';
 import type { Permissions } from '#resolvers/webhooks/permissions/refresh.ts';
 import type { SourceDirectory } from '#resolvers/webhooks/source.ts';
 
-export interface Services {
+export interface Services extends RoomServices {
   readonly config: Config;
   readonly log: Log;
   readonly metrics: Metrics;
@@ -49,18 +40,6 @@ export interface Services {
   readonly session: PostgresSession;
   readonly receipts: ReceiptCodec;
   readonly webhookFeed: FeedHub<WebhookFeedItem>;
-  readonly roomFeed: FeedHub<RoomFeedItem>;
-  readonly roomsFeed: FeedHub<RoomsFeedItem>;
-  readonly roomSignals: RoomSignals;
-  readonly presence: Presence;
-  readonly typing: Typing;
-  /** Null where no backend knows rooms of its own. */
-  readonly participantCheck: ParticipantCheck | null;
-  readonly loadRoom: RoomLoader;
-  readonly loadMembership: MembershipLoader;
-  readonly loadMessage: MessageLoader;
-  readonly loadNewestMessage: NewestMessageLoader;
-  readonly loadReacted: ReactedLoader;
   readonly loadUser: UserLoader;
   readonly loadDecision: DecisionLoader;
   readonly loadSources: SourceLoader;

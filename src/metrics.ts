@@ -45,7 +45,7 @@ export function createMetrics() {
     }),
     websocketConnections: new Gauge({
       name: 'naru_websocket_connections',
-      help: 'Open graphql-ws connections.',
+      help: 'Open WebSocket connections, of every protocol.',
       registers,
     }),
     subscriptions: new Gauge({
@@ -104,6 +104,12 @@ export function createMetrics() {
       name: 'naru_rate_limited_total',
       help: 'What a limit refused: a field’s name, `cost`, `webhook-network` or `webhook-source`.',
       labelNames: ['limit'],
+      registers,
+    }),
+    roomSignals: new Counter({
+      name: 'naru_room_signals_total',
+      help: 'Live-only signals of rooms that this node sent, by type.',
+      labelNames: ['type'],
       registers,
     }),
     jobFailures: new Counter({

@@ -5,7 +5,7 @@ import { createBatcher } from '#lib/batch.ts';
 import type { ChatMessage } from './message-row.ts';
 import { findMessage } from './read-message.ts';
 
-interface ReadState {
+export interface ReadState {
   readonly unread: number;
   readonly mentions: number;
   readonly lastReadId: string | null;
@@ -14,13 +14,14 @@ interface ReadState {
 /** What came before they joined never was unread. */
 const READ_TO = 'greatest(p.read_sequence, p.joined_sequence)';
 
-type FindReadState = (key: string) => Promise<ReadState | undefined>;
+/**
+ * How an account stands to what was said in a room; undefined for who is not in it. Calls of one moment share a
+ * statement, whoever asks: all who follow a room ask at the same moment, each by a context of their own.
+ */
+export type ReadStateLoader = (roomId: string, userId: string) => Promise<ReadState | undefined>;
 
-/** Of a node and not of a request: all who follow a room ask at the same moment, each by a context of their own. */
-const finders = new WeakMap<Sql, FindReadState>();
-
-function createFinder(sql: Sql): FindReadState {
-  return createBatcher<string, ReadState>(
+export function createReadStateLoader(sql: Sql): ReadStateLoader {
+  const load = createBatcher<string, ReadState>(
     async (keys) => {
       const pairs = keys.map((key) => key.split(' '));
       const rows = await sql.query<
@@ -50,16 +51,15 @@ function createFinder(sql: Sql): FindReadState {
     },
     { concurrency: 2, keysMax: 1_000 },
   );
+  return (roomId, userId) => load(`${roomId} ${userId}`);
 }
 
 async function findReadState(
-  { viewer, database }: Context,
+  { viewer, loadReadState }: Context,
   roomId: string,
 ): Promise<ReadState | undefined> {
   if (!viewer?.scopes.has('rooms:read')) return undefined;
-  const find = finders.get(database) ?? createFinder(database);
-  finders.set(database, find);
-  return find(`${roomId} ${viewer.userId}`);
+  return loadReadState(roomId, viewer.userId);
 }
 
 /** 0 for who is not in the room. Calls of one moment, of whatever requests, share a statement with the two below. */
