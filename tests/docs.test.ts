@@ -131,7 +131,7 @@ describe('the README', () => {
   });
 
   test('has operations to paste into a shell that are valid', () => {
-    const bodies = [...read('README.md').matchAll(/ -d '(\{"query".*\})'(?:;| \||\)|$)/gm)].map(
+    const bodies = [...read('README.md').matchAll(/ -d '(\{"query".*\})'(?:;| \||\)| &|$)/gm)].map(
       ([, body = '']) =>
         // The shell's own quotes around a variable of its own.
         body.replaceAll(/'"\$\w+"'/g, 'value'),

@@ -11,7 +11,7 @@ export const SCOPES = {
   'rooms:write':
     'Make rooms and take part in them: send, react, mark as read, manage participants.',
   'rooms:broadcast':
-    'Send broadcasts into rooms: those that the account is in, and any with the role OPERATOR or ADMIN.',
+    'Send broadcasts into rooms: those that the account owns or moderates, and any with the role OPERATOR or ADMIN.',
   'rooms:moderate':
     'Read and settle reports of messages where the account is an owner or moderator.',
   'users:read': 'Read every account; needs the role AUDITOR or ADMIN.',

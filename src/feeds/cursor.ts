@@ -1,4 +1,5 @@
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { createHmac, createSecretKey, timingSafeEqual } from 'node:crypto';
+import { LRUCache } from 'lru-cache';
 import { CursorExpiredError, CursorInvalidError, FeedResetError } from '#lib/errors.ts';
 import type { FeedHead } from './feed.ts';
 
@@ -21,14 +22,18 @@ const EPOCH_BYTES = 16;
 const POSITION_BYTES = 8;
 const SIGNATURE_BYTES = 16;
 const HEAD_BYTES = 1 + EPOCH_BYTES + POSITION_BYTES;
+/** Places whose cursors are kept: all who follow a key are told the same one at the same moment. */
+const ENCODED_MAX = 1_000;
 
 /**
  * Version, epoch, position and a 128-bit HMAC over those and over the feed and key, which both sides
  * know and the cursor need not carry.
  */
 export function createCursorCodec(signingKey: Uint8Array): CursorCodec {
+  const secret = createSecretKey(signingKey);
+  const encoded = new LRUCache<string, string>({ max: ENCODED_MAX });
   const sign = (head: Uint8Array, feed: string, key: string) =>
-    createHmac('sha256', signingKey)
+    createHmac('sha256', secret)
       .update(JSON.stringify([feed, key]))
       .update(head)
       .digest()
@@ -36,11 +41,17 @@ export function createCursorCodec(signingKey: Uint8Array): CursorCodec {
 
   return {
     encode({ feed, key, epoch, position }) {
+      // An epoch has no space in it and a feed's name none: the key comes last.
+      const place = `${epoch} ${position} ${feed} ${key}`;
+      const known = encoded.get(place);
+      if (known !== undefined) return known;
       const head = Buffer.alloc(HEAD_BYTES);
       head.writeUInt8(VERSION, 0);
       head.write(epoch.replaceAll('-', ''), 1, 'hex');
       head.writeBigUInt64BE(position, 1 + EPOCH_BYTES);
-      return Buffer.concat([head, sign(head, feed, key)]).toString('base64url');
+      const cursor = Buffer.concat([head, sign(head, feed, key)]).toString('base64url');
+      encoded.set(place, cursor);
+      return cursor;
     },
 
     decode(cursor, { feed, key }) {

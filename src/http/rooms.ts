@@ -11,6 +11,7 @@ import { admitToRoom, viewerOfToken } from '#resolvers/rooms/chat-guest.ts';
 import { findLastMessage } from '#resolvers/rooms/last-message.ts';
 import type { PositionRange } from '#resolvers/rooms/membership.ts';
 import { findNamedRoom, type NamedRoom, roomNameOf } from '#resolvers/rooms/named-room.ts';
+import { mayAskToEnter } from './chat-entry.ts';
 import { lastFrame } from './chat-frames.ts';
 
 /** A message of 16 KiB in whatever spelling, and whom to leave out. */
@@ -58,6 +59,10 @@ export async function getLastMessage(
   const roomName = roomNameOf(roomId);
   if (roomName === null) return refuse(reply, 'roomId required');
   const room = await findNamedRoom(app, roomName);
+  // Whoever asks for somebody may make us ask a backend about them.
+  if (!isBackend(app, request) && !(await mayAskToEnter(app, request.ip))) {
+    throw new RateLimitedError('Too many questions', 1);
+  }
   const range = await readableBySender(app, request, room);
   if (range === null) return unauthorized(reply);
   const last = room && (await findLastMessage(app, room, range));

@@ -37,6 +37,8 @@ export interface GuardedOptions {
   readonly hosts?: readonly string[];
   /** Of an origin that is not configured. */
   readonly ports?: readonly number[];
+  /** A 5xx may be of what a client asked for, and is nothing against the host. */
+  readonly toleratesErrors?: boolean;
 }
 
 /** What became of a call; `spared`: not made, since the host failed too often. */
@@ -119,7 +121,7 @@ export function createGuard({
         try {
           outcome = 'failed';
           const response = await call(target, init, options);
-          isAway = response.status >= 500;
+          isAway = response.status >= 500 && options.toleratesErrors !== true;
           if (!isAway) outcome = 'answered';
           return response;
         } catch (error) {

@@ -78,3 +78,12 @@ test.each(['a b', 'a\r\nx: y', '', '토큰', 'x'.repeat(8_193)])(
     expect(paths).toEqual([]);
   },
 );
+
+test('rooms over which the backend stumbles keep nobody out of the others', async () => {
+  answer = (path) => (path.includes('odd') ? [500, ''] : [200, '{"userId":"u1"}']);
+  const check = createParticipantCheck(origin, { guard: createGuard(), timeoutMs: 500 });
+  for (let times = 0; times < 10; times += 1) {
+    await expect(check.ask('odd', 'token')).rejects.toThrow('cannot say');
+  }
+  expect(await check.ask('room', 'token')).toEqual({ userId: 'u1' });
+});

@@ -15,6 +15,7 @@ import { ForbiddenError, InvalidInputError, UnauthenticatedError } from '#lib/er
 import { decodeGlobalId, encodeGlobalId } from '#lib/global-id.ts';
 import { PAGE_SIZE_MAX } from '#lib/page.ts';
 import type { CacheScope } from './cache-control.ts';
+import { GLOBAL_ID_INPUTS_PLUGIN } from './global-id-inputs.ts';
 import type { RateLimitBy } from './policy.ts';
 import { RATE_LIMIT_PLUGIN } from './rate-limit.ts';
 
@@ -75,6 +76,7 @@ export const builder = new SchemaBuilder<{
     ScopeAuthPlugin,
     ComplexityPlugin,
     RelayPlugin,
+    GLOBAL_ID_INPUTS_PLUGIN,
     PrismaPlugin,
     ValidationPlugin,
     DirectivesPlugin,

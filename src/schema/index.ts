@@ -40,6 +40,7 @@ import './webhooks/watch.ts';
 import './webhooks/saved-filter-changes.ts';
 import './rooms/room.ts';
 import './rooms/participant.ts';
+import './rooms/bans.ts';
 import './rooms/message.ts';
 import './rooms/history.ts';
 import './rooms/message-changes.ts';

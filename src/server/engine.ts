@@ -142,7 +142,7 @@ export function createEngine(
     if (cost.most > LIMITS.cost) {
       throw limitError(
         'cost',
-        `An operation costs at most ${LIMITS.cost}: ask for fewer or smaller pages`,
+        `This operation costs ${cost.most}, and one costs at most ${LIMITS.cost}: ask for fewer or smaller pages`,
       );
     }
     const kind = prepared.operation.operation;

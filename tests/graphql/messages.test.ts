@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { encodeGlobalId } from '#lib/global-id.ts';
 import { newId } from '#lib/ids.ts';
+import { post } from '../support/graphql-client.ts';
 import { change, readMessage, readRoom, send } from '../support/messages.ts';
 import { mutate } from '../support/mutations.ts';
 import { startNaru, type TestNaru } from '../support/naru.ts';
@@ -487,6 +488,31 @@ describe('a reaction', () => {
     expect((await events()).filter((kind) => kind === 'REACTIONS_CHANGED')).toHaveLength(1);
   });
 });
+
+test.each(['edits(limit: 0) { revision }', 'edits(limit: 51) { revision }'])(
+  'a list is as long as is asked for, or refused: %s',
+  async (field) => {
+    const { author, say } = await createChat();
+    const { id } = await say('hello');
+    await expectLimit(author, id, field);
+  },
+);
+
+test.each(['reactions { users(limit: 0) { id } }', 'reactions { users(limit: 51) { id } }'])(
+  'who reacted is as many as are asked for, or refused: %s',
+  async (field) => {
+    const { author, reader, say } = await createChat();
+    const { id } = await say('hello');
+    await change(naru.url, reader, 'addReaction', { messageId: id, emoji: '👍' });
+    await expectLimit(author, id, field);
+  },
+);
+
+async function expectLimit({ token }: Member, id: string, field: string): Promise<void> {
+  const query = `query ($id: ID!) { node(id: $id) { ... on ChatMessage { ${field} } } }`;
+  const { errors } = (await post(naru.url, { query, variables: { id } }, token)).result;
+  expect(errors).toMatchObject([{ extensions: { code: 'INVALID_INPUT', field: 'limit' } }]);
+}
 
 test('a token that may not read rooms reads no message, by any way', async () => {
   const { author, say } = await createChat();

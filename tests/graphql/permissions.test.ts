@@ -584,12 +584,12 @@ const MUTATIONS: Readonly<Record<string, Rule>> = {
   createRoom: {
     gate: ROOMS,
     input: (target, me, other) => ({ name: 'New', userIds: [userIdOf(target, me, other)] }),
-    outcome: byTarget('CreateRoomSucceeded', 'CreateRoomSucceeded', 'NOT_FOUND'),
+    outcome: byTarget('CreateRoomSucceeded', 'CreateRoomSucceeded', 'INVALID_INPUT'),
   },
   openDirectRoom: {
     gate: ROOMS,
     input: (target, me, other) => ({ userId: userIdOf(target, me, other) }),
-    outcome: byTarget('INVALID_INPUT', 'OpenDirectRoomSucceeded', 'NOT_FOUND'),
+    outcome: byTarget('INVALID_INPUT', 'OpenDirectRoomSucceeded', 'INVALID_INPUT'),
   },
   updateRoom: roomRule('UpdateRoom', () => ({ name: 'Renamed' })),
   archiveRoom: roomRule('ArchiveRoom'),
@@ -661,11 +661,13 @@ const MUTATIONS: Readonly<Record<string, Rule>> = {
       return { roomId, message: { type: 'announcement' } };
     },
     outcome: byTarget('BroadcastToRoomSucceeded', 'NOT_FOUND', 'NOT_FOUND'),
-    // Operators may into any room.
-    unless: (actor, target) =>
-      target === 'other' && ['OPERATOR', 'ADMIN', 'script with every scope'].includes(actor)
-        ? 'BroadcastToRoomSucceeded'
-        : null,
+    // For tokens only; those of operators into any room.
+    unless: (actor, target) => {
+      if (target === 'none') return null;
+      if (actor === 'script with every scope') return 'BroadcastToRoomSucceeded';
+      if (target === 'own') return actor.includes('script') ? null : 'FORBIDDEN';
+      return ['OPERATOR', 'ADMIN'].includes(actor) ? 'FORBIDDEN' : null;
+    },
   },
 };
 

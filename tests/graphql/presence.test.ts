@@ -107,6 +107,10 @@ test('who is online is shown first, and can be asked for alone; who is not in th
     `online: presence(isOnline: true) { user { id } } first: presence(limit: 2) { user { id } }`,
   );
   expect([ids(shown.online), ids(shown.first)]).toEqual([[third.id], [third.id, mina.id]]);
+  for (const limit of [0, 1_001]) {
+    const asked = readRoom(naru.url, mina, kept, `presence(limit: ${limit}) { isOnline }`);
+    await expect(asked).rejects.toThrow(/INVALID_INPUT.*"field":"limit"|"field":"limit".*INVALID/);
+  }
   await acts.leave(noor, kept);
   expect(await presenceOf(noor, kept)).toEqual([]);
   expect(ids(await presenceOf(mina, kept))).toEqual([third.id, mina.id]);

@@ -165,7 +165,7 @@ describe('a report', () => {
     });
   });
 
-  test('is refused for what is one’s own, deleted, said between two, or nothing to read', async () => {
+  test('is refused for what is one’s own, deleted, or nothing to read', async () => {
     const { author, reporter, owner, room } = people;
     const messageId = await send(author, 'awful');
     expect(await report(author, messageId)).toMatchObject({ code: 'FORBIDDEN' });
@@ -176,9 +176,6 @@ describe('a report', () => {
     expect(await report(stranger, messageId)).toEqual(none);
     await remove(author, messageId);
     expect(await report(reporter, messageId)).toMatchObject({ code: 'CONFLICT' });
-    const direct = await makeDirectRoom(naru, [author, reporter]);
-    const whisper = await send(author, '바보', direct);
-    expect(await report(reporter, whisper)).toMatchObject({ code: 'CONFLICT' });
     const last = await send(owner, 'last', room);
     await mutate(naru.url, 'leaveRoom', { roomId: room.id }, reporter);
     expect(await report(reporter, last)).toEqual(none);
@@ -403,6 +400,248 @@ describe('a report is settled', () => {
   });
 });
 
+describe('what nobody in the room can settle', () => {
+  async function makeOperator(role: 'OPERATOR' | 'ADMIN' = 'OPERATOR'): Promise<Member> {
+    const member = await addMember(naru);
+    await setRoles(member, [role]);
+    return member;
+  }
+
+  async function setRoles({ userId }: Member, roles: readonly string[]): Promise<void> {
+    await naru.app.database.query('UPDATE users SET roles = $2::role[] WHERE id = $1', [
+      userId,
+      roles,
+    ]);
+  }
+
+  /** Ids of all that the member finds, of these. */
+  async function found(member: Member, ids: readonly string[], args = ''): Promise<string[]> {
+    const query = `{ messageReports(last: 100${args}) { nodes { id } } }`;
+    const { nodes } = (await ask(member, query)).messageReports;
+    return nodes.map(({ id }: { id: string }) => id).filter((id: string) => ids.includes(id));
+  }
+
+  async function reportIn(where: MadeRoom, author: Member, reporter: Member) {
+    const messageId = await send(author, 'awful', where);
+    const answer = await report(reporter, messageId);
+    expect(answer.code).toBeUndefined();
+    return { messageId, id: answer.report.id as string };
+  }
+
+  const whisper = async () => {
+    const [author, reporter] = (await addMembers(naru, 2)) as [Member, Member];
+    const room = await makeDirectRoom(naru, [author, reporter]);
+    return { author, reporter, room, ...(await reportIn(room, author, reporter)) };
+  };
+
+  const alone = async () => {
+    const [owner, reporter] = (await addMembers(naru, 2)) as [Member, Member];
+    const room = await makeRoom(naru, { owner, members: [reporter] });
+    return { author: owner, reporter, room, ...(await reportIn(room, owner, reporter)) };
+  };
+
+  test.each([
+    ['between two', whisper, 'OPERATOR'],
+    ['between two', whisper, 'ADMIN'],
+    ['by the only owner of a group', alone, 'OPERATOR'],
+    ['by the only owner of a group', alone, 'ADMIN'],
+  ] as const)('said %s, is found and settled by the role %3$s', async (_where, make, role) => {
+    const { author, reporter, room, messageId, id } = await make();
+    const operator = await makeOperator(role);
+    expect(await found(operator, [id])).toEqual([id]);
+    expect(await found(operator, [id], ', state: OPEN')).toEqual([id]);
+    const shown = {
+      id,
+      reportedBody: 'awful',
+      author: { id: author.id },
+      reporter: { id: reporter.id },
+      room: null,
+      message: null,
+    };
+    expect(await readNode(operator, id)).toMatchObject({ ...shown, state: 'OPEN' });
+    for (const one of [author, reporter]) expect(await found(one, [id])).toEqual([]);
+    const query =
+      'query ($room: ID!, $message: ID!) { room(id: $room) { id } node(id: $message) { id } }';
+    const read = await ask(operator, query, { room: room.id, message: messageId });
+    expect(read).toEqual({ room: null, node: null });
+    expect(await mutate(naru.url, 'deleteMessage', { messageId }, operator)).toMatchObject({
+      code: 'NOT_FOUND',
+    });
+    for (let time = 0; time < 2; time += 1) {
+      const done = await settle(operator, id, { deleteMessage: true, resolution: 'so it is' });
+      expect(done.report).toMatchObject({ ...shown, state: 'UPHELD', resolution: 'so it is' });
+    }
+    expect(await readNode(reporter, id)).toMatchObject({
+      state: 'UPHELD',
+      message: { body: null },
+      reportedBody: null,
+    });
+    const entries = await naru.app.prisma.auditEntry.findMany({
+      where: { actorId: operator.userId },
+      orderBy: { action: 'asc' },
+    });
+    expect(entries).toMatchObject([
+      { action: 'MESSAGE_DELETED', details: { authority: 'OPERATOR', reason: 'HARASSMENT' } },
+      { action: 'REPORT_RESOLVED', details: { authority: 'OPERATOR', deletes: true } },
+    ]);
+    const [last] = await naru.app.database.query(
+      `SELECT e.kind FROM room_event e JOIN room r ON r.id = e.room_id
+       WHERE r.id = $1 AND e.position = r.last_position`,
+      [room.roomId],
+    );
+    expect(last).toEqual({ kind: 'MESSAGE_DELETED' });
+  });
+
+  test('is all that operators read: not what a moderator can, nor without the scopes or the role', async () => {
+    const { author, reporter } = people;
+    const { id: moderated } = await reportIn(people.room, author, reporter);
+    const { id } = await whisper();
+    const operator = await makeOperator();
+    expect(await found(operator, [moderated, id])).toEqual([id]);
+    expect(await readNode(operator, moderated)).toBeNull();
+    const none = await settle(operator, encodeGlobalId('MessageReport', newId()));
+    expect(none).toMatchObject({ code: 'NOT_FOUND' });
+    expect(await settle(operator, moderated)).toEqual(none);
+    for (const missing of ['rooms:read', 'rooms:moderate']) {
+      const scopes = ALL_SCOPES.filter((scope) => scope !== missing);
+      const token = await naru.tokenFor(operator.username, scopes);
+      expect(await readNode({ ...operator, token }, id)).toBeNull();
+    }
+    for (const roles of [['USER'], ['AUDITOR'], []]) {
+      await setRoles(operator, roles);
+      expect(await found(operator, [id])).toEqual([]);
+      expect(await readNode(operator, id)).toBeNull();
+      expect(await settle(operator, id)).toEqual(none);
+    }
+  });
+
+  test('is of what is, and not of what was: with every moderator who comes, goes or is disabled', async () => {
+    const { author, reporter, room, id } = await alone();
+    const operator = await makeOperator();
+    const setRole = (role: string) =>
+      mutate(
+        naru.url,
+        'setParticipantRole',
+        { roomId: room.id, userId: reporter.id, role },
+        author,
+      );
+    await setRole('MODERATOR');
+    expect(await found(operator, [id])).toEqual([]);
+    expect(await found(reporter, [id])).toEqual([id]);
+    await setRole('MEMBER');
+    expect(await found(operator, [id])).toEqual([id]);
+    await setRole('OWNER');
+    expect(await readNode(operator, id)).toBeNull();
+    await naru.app.database.query('UPDATE users SET disabled_at = naru_now() WHERE id = $1', [
+      reporter.userId,
+    ]);
+    expect(await found(operator, [id])).toEqual([id]);
+    await mutate(naru.url, 'leaveRoom', { roomId: room.id }, author);
+    expect((await settle(operator, id, { deleteMessage: true })).report).toMatchObject({
+      state: 'UPHELD',
+    });
+  });
+
+  test('is in the room’s own queue for operators who are there, and nothing else is', async () => {
+    const [author, reporter] = (await addMembers(naru, 2)) as [Member, Member];
+    const operator = await makeOperator();
+    const room = await makeRoom(naru, { owner: author, members: [reporter, operator] });
+    expect(await queueOf(operator, '', room)).toEqual([]);
+    const { id, messageId } = await reportIn(room, author, reporter);
+    await reportIn(room, reporter, operator);
+    expect(await queueOf(operator, '', room)).toMatchObject([
+      { id, room: { id: room.id }, message: { id: messageId, body: 'awful' } },
+    ]);
+    expect(await queueOf(reporter, '', room)).toBeNull();
+    await mutate(naru.url, 'leaveRoom', { roomId: room.id }, operator);
+    expect(await readNode(operator, id)).toMatchObject({ room: null, message: null });
+  });
+
+  test('is nothing to operators who wrote it, nor in a direct room of theirs', async () => {
+    const operator = await makeOperator();
+    const reporter = await addMember(naru);
+    const other = await makeOperator();
+    const room = await makeDirectRoom(naru, [operator, reporter]);
+    const { id } = await reportIn(room, operator, reporter);
+    expect(await found(operator, [id])).toEqual([]);
+    expect(await queueOf(operator, '', room)).toEqual([]);
+    expect(await readNode(operator, id)).toBeNull();
+    expect(await settle(operator, id)).toMatchObject({ code: 'NOT_FOUND' });
+    expect(await found(other, [id])).toEqual([id]);
+  });
+
+  test('is paged with what the operator moderates, in one order and without repeats', async () => {
+    const operator = await makeOperator();
+    const own = await makeRoom(naru, {
+      owner: operator,
+      members: [people.author, people.reporter],
+    });
+    const mine = await reportIn(own, people.author, people.reporter);
+    const theirs = await alone();
+    const later = await reportIn(own, people.author, people.reporter);
+    const ids = [mine.id, theirs.id, later.id];
+    expect(await found(operator, ids)).toEqual(ids);
+    const query = `query ($after: String) { messageReports(first: 1, after: $after, state: OPEN) {
+      nodes { id } pageInfo { hasNextPage endCursor } } }`;
+    const walked: string[] = [];
+    let after: string | null = null;
+    for (let hasNext = true; hasNext; ) {
+      const page = (await ask(operator, query, { after })).messageReports;
+      walked.push(...page.nodes.map(({ id }: { id: string }) => id));
+      hasNext = page.pageInfo.hasNextPage;
+      after = page.pageInfo.endCursor;
+    }
+    expect(walked.filter((id) => ids.includes(id))).toEqual(ids);
+    expect(new Set(walked).size).toBe(walked.length);
+  });
+
+  test.each([
+    [
+      'once a moderator came while they waited for their turn',
+      `UPDATE room_participant SET role = 'MODERATOR' WHERE room_id = $1 AND user_id = $2`,
+    ],
+    [
+      'once they lost the role while they waited for their turn',
+      `UPDATE users SET roles = '{USER}' WHERE id = $3 AND $1::uuid <> $2::uuid`,
+    ],
+  ])('is not settled by operators %s', async (_when, text) => {
+    const { reporter, room, id, messageId } = await alone();
+    const operator = await makeOperator();
+    const client = await connectTo(naru.database);
+    await client.query('BEGIN');
+    await client.query('SELECT FROM room WHERE id = $1 FOR UPDATE', [room.roomId]);
+    const settling = settle(operator, id, { deleteMessage: true });
+    await until(async () => (await countWaiting(client)) > 0);
+    const values = [room.roomId, reporter.userId, operator.userId];
+    await client.query(text, text.includes('$3') ? values : values.slice(0, 2));
+    await client.query('COMMIT');
+    await client.end();
+    expect(await settling).toMatchObject({ code: 'NOT_FOUND' });
+    expect(await readNode(reporter, id)).toMatchObject({
+      state: 'OPEN',
+      message: { id: messageId, body: 'awful' },
+    });
+  });
+
+  test('is settled once, by an operator or by the moderator who is just made', async () => {
+    const operator = await makeOperator();
+    for (let time = 0; time < 8; time += 1) {
+      const { author, reporter, room, id } = await alone();
+      const input = { roomId: room.id, userId: reporter.id, role: 'MODERATOR' };
+      const [made, byOperator] = await Promise.all([
+        mutate(naru.url, 'setParticipantRole', input, author),
+        settle(operator, id),
+      ]);
+      expect(made.code).toBeUndefined();
+      const isFirst = byOperator.code === undefined;
+      if (isFirst) expect(byOperator.report).toMatchObject({ state: 'UPHELD', room: null });
+      else expect(byOperator).toMatchObject({ code: 'NOT_FOUND' });
+      const byModerator = await settle(reporter, id, { outcome: 'DISMISSED' });
+      expect(byModerator.code).toBe(isFirst ? 'CONFLICT' : undefined);
+    }
+  });
+});
+
 describe('the word filter', () => {
   /** When the filter has looked at all that was logged in the room. */
   async function looked(room: MadeRoom = people.room): Promise<void> {
@@ -483,6 +722,18 @@ describe('the word filter', () => {
     await handOver([first + 1n, first]);
     await Promise.all([handOver([first]), handOver([first, first + 1n])]);
     expect(await queueOf(owner)).toEqual(found);
+  });
+
+  test('does not look into direct rooms: private talk is reported by who it is said to', async () => {
+    const { author, reporter } = people;
+    const room = await makeDirectRoom(naru, [author, reporter]);
+    await send(author, '바보', room);
+    await looked(room);
+    const reports = await naru.app.database.query(
+      'SELECT id FROM message_report WHERE room_id = $1',
+      [room.roomId],
+    );
+    expect(reports).toEqual([]);
   });
 
   test('passes over what was deleted, and makes up for what the bus has lost', async () => {

@@ -251,6 +251,27 @@ describe('a participant who is removed', () => {
     await expect(his.next()).rejects.toThrow('NOT_FOUND');
   });
 
+  test('by themselves, and then banned and not any more, is told apart by that', async () => {
+    const hers = await watch(owner);
+    await acts.leave(member, room);
+    await acts.ban(owner, room, member);
+    // Each is told as it is then.
+    const [, banned] = await take(hers, 2);
+    await acts.act(owner, 'unbanParticipant', { roomId: room.id, userId: member.id });
+    const [lifted] = await take(hers, 1);
+    for (const [item, isBanned] of [
+      [banned, true],
+      [lifted, false],
+    ] as const) {
+      expect(item).toMatchObject({
+        __typename: 'ParticipantUpdated',
+        user: { id: member.id },
+        participant: null,
+        isBanned,
+      });
+    }
+  });
+
   test.each([
     // What is not theirs any more when it would be handed out is not, also where it came before.
     { historyVisibility: 'SHARED', isWhole: false },

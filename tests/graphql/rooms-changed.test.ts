@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { catchUpRooms, feedRooms, pruneRoomsFeed } from '#resolvers/rooms/rooms-feed-writer.ts';
 import { passTime } from '../support/accounts.ts';
-import { until } from '../support/graphql-client.ts';
+import { post, until } from '../support/graphql-client.ts';
 import { startNaru, type TestNaru } from '../support/naru.ts';
 import { type Acts, createActs } from '../support/room-acts.ts';
 import {
@@ -123,6 +123,44 @@ describe.each([
       const [entered, , said] = await take(theirs, 3);
       expect(entered).toMatchObject({ __typename: 'RoomEntered', room: { id: made.room.id } });
       expect(said?.['message'].body).toBe('Thanks');
+    });
+
+    test('joins the list of rooms without a seam: what was not listed is told', async () => {
+      await takeUp();
+      const { data } = (
+        await post(naru.url, { query: '{ rooms { followCursor nodes { id } } }' }, other.token)
+      ).result;
+      expect(data.rooms.nodes).toEqual([]);
+      const input = { name: 'In between', userIds: [other.id] };
+      const made = await acts.act(
+        owner,
+        'createRoom',
+        input,
+        '... on CreateRoomSucceeded { room { id } }',
+      );
+      const theirs = await watch(naru, other, { after: data.rooms.followCursor });
+      expect(await theirs.nextEvent()).toMatchObject({
+        __typename: 'RoomEntered',
+        room: { id: made.room.id },
+      });
+    });
+
+    test('says whom it is about, where that is somebody', async () => {
+      await takeUp();
+      const his = await watch(naru, member);
+      await acts.add(owner, room, other);
+      await acts.act(owner, 'muteParticipant', { roomId: room.id, userId: other.id });
+      await acts.remove(owner, room, other);
+      await acts.say(owner, room, 'To all');
+      await acts.rename(owner, room, 'For all');
+      const items = await take(his, 5);
+      expect(items.map(({ kind, user, actor }) => [kind, user?.id ?? null, actor.id])).toEqual([
+        ['PARTICIPANT_JOINED', other.id, owner.id],
+        ['PARTICIPANT_UPDATED', other.id, owner.id],
+        ['PARTICIPANT_LEFT', other.id, owner.id],
+        ['MESSAGE_SENT', null, owner.id],
+        ['ROOM_UPDATED', null, owner.id],
+      ]);
     });
 
     test('replays after a cursor and goes on live, in order, without a seam, by both transports', async () => {

@@ -140,5 +140,5 @@ test('it leaves them, its messages stay without an author, and an owner’s room
   });
   const add = { roomId: room.id, userIds: [gone.id] };
   const added = await mutate(naru.url, 'addParticipants', add, { token: moderator.token });
-  expect(added.code).toBe('NOT_FOUND');
+  expect(added.code).toBe('INVALID_INPUT');
 });

@@ -144,7 +144,7 @@ describe('a group room', () => {
       { name: 'x', externalId: '방'.repeat(200) },
       'input.externalId',
     ],
-    ['a user name that is none', { name: 'x', usernames: ['!'] }, 'input.usernames'],
+    ['a user name that is none', { name: 'x', usernames: ['alice', '!'] }, 'input.usernames.1'],
     [
       'more than 100 accounts',
       { name: 'x', userIds: Array.from({ length: 101 }, () => encodeGlobalId('User', newId())) },
@@ -155,17 +155,18 @@ describe('a group room', () => {
     expect(answer).toMatchObject({ code: 'INVALID_INPUT', field });
   });
 
-  test('is not made with an account that is not there, or no longer', async () => {
+  test('is not made with an account that is not there, or no longer, which is named by its place', async () => {
     await naru.app.database.query('UPDATE users SET deleted_at = naru_now() WHERE id = $1', [
       stranger.userId,
     ]);
-    for (const others of [
-      { userIds: [encodeGlobalId('User', newId())] },
-      { usernames: ['nobody-here'] },
-      { userIds: [stranger.id] },
-      { usernames: [stranger.username] },
-    ]) {
-      expect(await codeOf(owner, 'createRoom', { name: 'x', ...others })).toBe('NOT_FOUND');
+    for (const [others, field] of [
+      [{ userIds: [member.id, encodeGlobalId('User', newId())] }, 'input.userIds.1'],
+      [{ usernames: [member.username, owner.username, 'nobody-here'] }, 'input.usernames.2'],
+      [{ userIds: [stranger.id] }, 'input.userIds.0'],
+      [{ userIds: [member.id], usernames: [stranger.username] }, 'input.usernames.0'],
+    ] as const) {
+      const answer = await call(owner, 'createRoom', { name: 'x', ...others });
+      expect(answer).toMatchObject({ code: 'INVALID_INPUT', field });
     }
     const rows = await naru.app.database.query('SELECT id FROM room WHERE created_by_id = $1', [
       owner.userId,
@@ -226,12 +227,14 @@ describe('a group room', () => {
     expect(await codeOf(member, 'leaveRoom', { roomId })).toBe('OK');
     expect(await codeOf(owner, 'removeParticipant', { roomId, userId: moderator.id })).toBe('OK');
     expect(await codeOf(owner, 'banParticipant', { roomId, userId: moderator.id })).toBe('OK');
+    expect(await codeOf(owner, 'unbanParticipant', { roomId, userId: moderator.id })).toBe('OK');
     expect(await codeOf(owner, 'unarchiveRoom', { roomId })).toBe('OK');
     expect(await codeOf(owner, 'addParticipants', { roomId, userIds: [member.id] })).toBe('OK');
     expect(await logOf()).toEqual([
       'ROOM_UPDATED - owner',
       'PARTICIPANT_LEFT member member LEFT',
       'PARTICIPANT_LEFT moderator owner REMOVED',
+      'PARTICIPANT_UPDATED moderator owner',
       'PARTICIPANT_UPDATED moderator owner',
       'ROOM_UPDATED - owner',
       'PARTICIPANT_JOINED member owner',
@@ -404,7 +407,10 @@ describe('participants', () => {
 
   test('are added all or none, and a member learns nothing of who is there', async () => {
     const missing = { roomId: room.id, usernames: [stranger.username, 'nobody-here'] };
-    expect(await codeOf(owner, 'addParticipants', missing)).toBe('NOT_FOUND');
+    expect(await call(owner, 'addParticipants', missing)).toMatchObject({
+      code: 'INVALID_INPUT',
+      field: 'input.usernames.1',
+    });
     expect(await codeOf(member, 'addParticipants', missing)).toBe('FORBIDDEN');
     expect(await logOf()).toEqual([]);
   });
@@ -515,6 +521,53 @@ describe('who is banned', () => {
     ]);
   });
 
+  test('is listed for owners and moderators of the room until the end of it, by pages', async () => {
+    const banned = await addMembers(naru, 3);
+    const made = await makeRoom(naru, {
+      owner,
+      moderators: [moderator],
+      members: [member, ...banned],
+    });
+    const [first, second, third] = banned as [Member, Member, Member];
+    const list = async (who: Member, args = 'first: 100', roomId = made.id) => {
+      const query = `query ($id: ID!) { room(id: $id) { bans(${args}) {
+        nodes { user { id email } bannedAt until } pageInfo { hasNextPage endCursor startCursor } } } }`;
+      const { bans } = (await read(who, query, { id: roomId })).data.room;
+      if (bans === null) return null;
+      const ids = bans.nodes.map(({ user }: { user: { id: string } }) => user.id);
+      return { ...bans.pageInfo, nodes: bans.nodes, ids };
+    };
+    const until = inHours(20);
+    for (const [who, end] of [
+      [first, null],
+      [second, until],
+      [third, null],
+    ] as const) {
+      await call(moderator, 'banParticipant', { roomId: made.id, userId: who.id, until: end });
+    }
+    const all = await list(owner);
+    expect(all).toMatchObject({ ids: [first.id, second.id, third.id], hasNextPage: false });
+    expect(all?.nodes[1]).toMatchObject({ user: { email: null }, until });
+    expect(all?.nodes[2]?.until).toBeNull();
+    const page = await list(moderator, 'first: 2');
+    expect(page).toMatchObject({ ids: [first.id, second.id], hasNextPage: true });
+    const rest = await list(moderator, `first: 2, after: "${page?.endCursor}"`);
+    expect(rest).toMatchObject({ ids: [third.id], hasNextPage: false });
+    const before = await list(owner, `last: 1, before: "${rest?.startCursor}"`);
+    expect(before?.ids).toEqual([second.id]);
+    expect(await list(member)).toBeNull();
+    const direct = await makeDirectRoom(naru, [owner, stranger]);
+    expect(await list(owner, 'first: 1', direct.id)).toBeNull();
+    for (const args of ['after: "x"', 'first: 0']) {
+      const query = `query ($id: ID!) { room(id: $id) { bans(${args}) { nodes { until } } } }`;
+      const { errors } = await read(owner, query, { id: made.id });
+      expect(errors?.[0]?.extensions.code, args).toMatch(/^(CURSOR_INVALID|INVALID_INPUT)$/);
+    }
+    await call(owner, 'unbanParticipant', { roomId: made.id, userId: first.id });
+    await passTime((text, values) => naru.app.database.query(text, values), 21 * 3_600);
+    expect((await list(owner))?.ids).toEqual([third.id]);
+  });
+
   test('is so until a time that is ahead', async () => {
     for (const until of ['2001-01-01T00:00:00Z', '9999-12-31T23:59:59.999Z']) {
       const input = { roomId: room.id, userId: member.id, until };
@@ -580,8 +633,13 @@ describe('a direct room', () => {
     expect((await open(stranger, { username: owner.username })).room.id).toBe(first.room.id);
     expect(await codeOf(owner, 'openDirectRoom', { userId: owner.id })).toBe('INVALID_INPUT');
     const none = encodeGlobalId('User', newId());
-    expect(await codeOf(owner, 'openDirectRoom', { userId: none })).toBe('NOT_FOUND');
-    expect(await codeOf(owner, 'openDirectRoom', { username: 'nobody-here' })).toBe('NOT_FOUND');
+    for (const [input, field] of [
+      [{ userId: none }, 'input.userId'],
+      [{ username: 'nobody-here' }, 'input.username'],
+      [{ username: '!' }, 'input.username'],
+    ] as const) {
+      expect(await open(owner, input)).toMatchObject({ code: 'INVALID_INPUT', field });
+    }
   });
 
   test('who left it is in it again by opening it, and is not pulled back', async () => {
@@ -596,6 +654,43 @@ describe('a direct room', () => {
       'PARTICIPANT_LEFT stranger stranger LEFT',
       'PARTICIPANT_JOINED stranger stranger',
     ]);
+  });
+
+  test('says with whom it is, also once they have left, and not once their account is deleted', async () => {
+    const { id } = await makeDirectRoom(naru, [owner, stranger]);
+    const query = 'query ($id: ID!) { room(id: $id) { directWith { id username email } } }';
+    const with_ = async (who: Member, roomId = id) =>
+      (await read(who, query, { id: roomId })).data.room.directWith;
+    const shown = ({ id: userId, username }: Member) => ({ id: userId, username, email: null });
+    expect(await with_(owner)).toEqual(shown(stranger));
+    expect(await with_(stranger)).toEqual(shown(owner));
+    expect(await with_(owner, room.id)).toBeNull();
+    await call(stranger, 'leaveRoom', { roomId: id });
+    expect(await with_(owner)).toEqual(shown(stranger));
+    await naru.app.database.query('UPDATE users SET deleted_at = naru_now() WHERE id = $1', [
+      stranger.userId,
+    ]);
+    expect(await with_(owner)).toBeNull();
+  });
+
+  test('that the other has left takes no message until they are back, and answers what was sent', async () => {
+    const { id } = await makeDirectRoom(naru, [owner, stranger]);
+    const say = (clientMessageId: string) =>
+      call(
+        owner,
+        'sendMessage',
+        { roomId: id, clientMessageId, body: 'Hello' },
+        'chatMessage { id }',
+      );
+    const sent = await say('one');
+    await call(stranger, 'leaveRoom', { roomId: id });
+    expect(await say('two')).toMatchObject({
+      code: 'CONFLICT',
+      message: 'The other has left this room',
+    });
+    expect((await say('one')).chatMessage.id).toBe(sent.chatMessage.id);
+    await open(stranger, { userId: owner.id });
+    expect((await say('two')).chatMessage.id).not.toBe(sent.chatMessage.id);
   });
 
   test('is nobody’s: it has no name, is not archived, and nobody decides over the other', async () => {
@@ -683,10 +778,47 @@ describe('lists', () => {
     expect((await list('last: 1')).ids).toEqual(ids.slice(-1));
   });
 
+  test('participants are found by how a name of theirs begins, in any case and word for word', async () => {
+    const people = await addMembers(naru, 4);
+    const { id } = await makeRoom(naru, { owner, members: people });
+    const names = ['Ann 100%', 'an_other', '박하나', 'Élise'];
+    for (const [index, person] of people.entries()) {
+      await naru.app.database.query('UPDATE users SET display_name = $2 WHERE id = $1', [
+        person.userId,
+        names[index],
+      ]);
+    }
+    const find = async (search: string, args = '', who = owner) => {
+      const query = `query ($id: ID!, $search: String) { room(id: $id) { participants(search: $search ${args}) {
+        nodes { user { id } } pageInfo { endCursor } } } }`;
+      const { data, errors } = await read(who, query, { id, search });
+      if (errors) return { ids: errors[0]?.extensions.field };
+      const { nodes, pageInfo } = data.room.participants;
+      const ids = nodes.map(({ user }: { user: { id: string } }) => user.id);
+      return { ids, cursor: pageInfo.endCursor };
+    };
+    const [ann, other, hana, elise] = people.map((person) => person.id);
+    expect((await find(' AN')).ids).toEqual([ann, other]);
+    expect((await find('an_')).ids).toEqual([other]);
+    expect((await find('ann 100%')).ids).toEqual([ann]);
+    expect((await find('%')).ids).toEqual([]);
+    expect((await find('박'.normalize('NFD'))).ids).toEqual([hana]);
+    expect((await find('éL')).ids).toEqual([elise]);
+    expect((await find(people[3]?.username.toUpperCase() ?? '')).ids).toEqual([elise]);
+    expect((await find('nn')).ids).toEqual([]);
+    const page = await find('an', 'first: 1');
+    expect(page.ids).toEqual([ann]);
+    expect((await find('an', `first: 1, after: "${page.cursor}"`)).ids).toEqual([other]);
+    expect((await find('an', 'last: 1')).ids).toEqual([other]);
+    for (const search of ['', ' ', 'x'.repeat(51), 'a\u0000', 'a\ud800']) {
+      expect((await find(search)).ids).toBe('search');
+    }
+  });
+
   test('cost as many statements for thirty rooms as for one', async () => {
     const me = await addMember(naru);
-    const query = `{ rooms(first: 100) { nodes { id name kind participantCount followCursor createdBy { username }
-      viewerParticipant { role user { username } } } } }`;
+    const query = `{ rooms(first: 100) { followCursor nodes { id name kind participantCount followCursor createdBy { username }
+      directWith { username } viewerParticipant { role user { username } } } } }`;
     const { pool } = naru.app.database;
     const execute = pool.query;
     // By their names, so that what the node does by itself is not among them.
@@ -704,10 +836,12 @@ describe('lists', () => {
         pool.query = execute;
       }
     };
-    await makeRoom(naru, { owner: me });
+    await makeDirectRoom(naru, [me, await addMember(naru)]);
     const one = await statementsOf();
     for (let made = 0; made < 29; made += 1) {
-      await makeRoom(naru, { owner: await addMember(naru), members: [me] });
+      const other = await addMember(naru);
+      if (made % 2 === 0) await makeDirectRoom(naru, [other, me]);
+      else await makeRoom(naru, { owner: other, members: [me] });
     }
     const thirty = await statementsOf();
     expect([one.rooms, thirty.rooms]).toEqual([1, 30]);

@@ -26,7 +26,7 @@ const REVOKE = `mutation Revoke($id: ID!) {
   revokePersonalAccessToken(input: { id: $id }) {
     __typename
     ... on PersonalAccessTokenRevoked { personalAccessToken { id revokedAt } }
-    ... on Error { code message }
+    ... on Error { code message } ... on InvalidInputError { field }
   }
 }`;
 const WHO = '{ viewer { id username } }';
@@ -175,11 +175,13 @@ describe('errors that a mutation declares come as its result', () => {
     expect(await revoke(alice, 'no id')).toMatchObject({ __typename: 'InvalidInputError' });
   });
 
-  test('an id of another type is INVALID_INPUT', async () => {
+  test('an id of another type is INVALID_INPUT, with the field', async () => {
     const { result } = await post(naru.url, { query: WHO }, alice);
     const variables = { id: result.data.viewer.id };
     const answer = await post(naru.url, { query: REVOKE, variables }, alice);
-    expect(answer.result.errors).toMatchObject([{ extensions: { code: 'INVALID_INPUT' } }]);
+    expect(answer.result.data).toMatchObject({
+      revokePersonalAccessToken: { code: 'INVALID_INPUT', field: 'input.id' },
+    });
   });
 });
 

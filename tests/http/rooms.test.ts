@@ -127,13 +127,17 @@ describe('POST /api/broadcast', () => {
     expect([status, body]).toMatchObject([400, { success: false }]);
   });
 
-  test.each([['text'], [['a'.repeat(65)]], [[7]], [Array.from({ length: 101 }, () => 'a')]])(
-    'connections to leave out that are none are refused',
-    async (excludeConnectionIds) => {
-      const answer = await broadcast({ roomId: room.roomId, message, excludeConnectionIds });
-      expect(answer).toMatchObject([400, { success: false }]);
-    },
-  );
+  test.each([
+    ['text'],
+    [['a'.repeat(65)]],
+    [['a\u0000']],
+    [['\ud800']],
+    [[7]],
+    [Array.from({ length: 101 }, () => 'a')],
+  ])('connections to leave out that are none are refused', async (excludeConnectionIds) => {
+    const answer = await broadcast({ roomId: room.roomId, message, excludeConnectionIds });
+    expect(answer).toMatchObject([400, { success: false }]);
+  });
 
   test('a body over 128 KiB is 413', async () => {
     const [status] = await broadcast({ roomId: room.roomId, message, x: 'x'.repeat(2 ** 17) });
@@ -157,8 +161,14 @@ describe('POST /api/broadcast', () => {
     expect(await chat.next()).toMatchObject({ type: 'hi', constructor: 1, toJSON: 2 });
   });
 
-  test('a token of an account, of who is in the room, not muted, and may broadcast', async () => {
+  test('a token of an account, of an owner or moderator who is not muted', async () => {
     const body = { roomId: room.roomId, message };
+    expect(await broadcast(body, ben.token)).toEqual(UNAUTHORIZED);
+    await acts.act(ann, 'setParticipantRole', {
+      roomId: room.id,
+      userId: ben.id,
+      role: 'MODERATOR',
+    });
     expect(await broadcast(body, await scripted(ben, ['rooms:broadcast']))).toEqual(DONE);
     expect(await broadcast(body, await scripted(ben, ['rooms:read']))).toEqual(UNAUTHORIZED);
     const [stranger] = (await addMembers(naru, 1)) as [Member];

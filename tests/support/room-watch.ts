@@ -31,7 +31,7 @@ const ROOM_EVENTS = `subscription ($roomId: ID!, $after: Cursor, $connectionId: 
     ... on MessageDeleted { message { id body deletedAt } actor { id } }
     ... on ReactionsChanged { message { id reactions { emoji count } } actor { id } }
     ... on ParticipantJoined { user { id } participant { role } actor { id } }
-    ... on ParticipantUpdated { user { id } participant { role isMuted } actor { id } }
+    ... on ParticipantUpdated { user { id } participant { role isMuted } isBanned actor { id } }
     ... on ParticipantLeft { user { id } reason actor { id } }
     ... on RoomUpdated { room { name } actor { id } }
     ... on ReadMarkerMoved { user { id } sequence readAt }
@@ -43,7 +43,7 @@ const ROOM_EVENTS = `subscription ($roomId: ID!, $after: Cursor, $connectionId: 
 const ROOMS_CHANGED = `subscription ($after: Cursor) {
   item: roomsChanged(after: $after) {
     __typename ... on StreamItem { cursor }
-    ... on RoomChanged { kind room { id name } message { id body } actor { id } }
+    ... on RoomChanged { kind room { id name } message { id body } user { id } actor { id } }
     ... on RoomEntered { room { id } addedBy { id } }
     ... on RoomLeft { roomId reason actor { id } }
     ... on RoomUnreadChanged { room { id } }

@@ -162,8 +162,15 @@ test('a room that Naru knows by the backend’s id: both hear each other', async
   two.send({ type: 'typing', isTyping: true });
   expect(await one.next()).toMatchObject({ type: 'typing', userId: 'unknown' });
   // By whatever name it is opened, the backend is asked by its own.
-  await refused(openChat(naru.url, `/rooms/${known.roomId}`), owner.token);
   await joinChat(naru.url, `/rooms/${known.roomId}`, { token: 'jwt-1' });
+  // A token of Naru's is for Naru: it lets in who is in the room, and the backend never sees it.
+  const asked = backend.asked.length;
+  await joinChat(naru.url, pathOf(room), { token: owner.token });
+  const stranger = await addMember(naru);
+  for (const token of [stranger.token, `naru_pat_${'A'.repeat(43)}`, 'naru_pat_mistyped']) {
+    await refused(openChat(naru.url, pathOf(room)), token);
+  }
+  expect(backend.asked).toHaveLength(asked);
 });
 
 test('a room that is Naru’s alone is no business of the backend', async () => {

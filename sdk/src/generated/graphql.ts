@@ -28,7 +28,7 @@ export type CreatePersonalAccessTokenInput = {
   idempotencyKey?: string | null | undefined;
   /** What its owner calls it, 1–100 characters. */
   name: string;
-  /** What it may be used for, at least one, none that the token in use lacks. `viewer:read`: Read the account that the token belongs to. `viewer:write`: Change the profile of the account that the token belongs to. `tokens:write`: Create and revoke personal access tokens of the same account. `webhooks:read`: Read webhook messages of the sources granted to the account. `webhooks:pull`: Pull, acknowledge and replay webhook messages in the inbox of the account. `webhooks:manage`: Make, change and delete webhook sources, and say who reads them; needs the role OPERATOR or ADMIN. `rooms:read`: Read the rooms that the account is in, live and as history. `rooms:write`: Make rooms and take part in them: send, react, mark as read, manage participants. `rooms:broadcast`: Send broadcasts into rooms: those that the account is in, and any with the role OPERATOR or ADMIN. `rooms:moderate`: Read and settle reports of messages where the account is an owner or moderator. `users:read`: Read every account; needs the role AUDITOR or ADMIN. `users:write`: Change roles, disable and enable accounts; needs the role ADMIN. `audit:read`: Read the audit log; needs the role AUDITOR or ADMIN. `schema:read`: Read the schema by introspection where that is off for everybody else. `operations:read`: Read metrics and the details of readiness; needs the role OPERATOR or ADMIN. */
+  /** What it may be used for, at least one, none that the token in use lacks. `viewer:read`: Read the account that the token belongs to. `viewer:write`: Change the profile of the account that the token belongs to. `tokens:write`: Create and revoke personal access tokens of the same account. `webhooks:read`: Read webhook messages of the sources granted to the account. `webhooks:pull`: Pull, acknowledge and replay webhook messages in the inbox of the account. `webhooks:manage`: Make, change and delete webhook sources, and say who reads them; needs the role OPERATOR or ADMIN. `rooms:read`: Read the rooms that the account is in, live and as history. `rooms:write`: Make rooms and take part in them: send, react, mark as read, manage participants. `rooms:broadcast`: Send broadcasts into rooms: those that the account owns or moderates, and any with the role OPERATOR or ADMIN. `rooms:moderate`: Read and settle reports of messages where the account is an owner or moderator. `users:read`: Read every account; needs the role AUDITOR or ADMIN. `users:write`: Change roles, disable and enable accounts; needs the role ADMIN. `audit:read`: Read the audit log; needs the role AUDITOR or ADMIN. `schema:read`: Read the schema by introspection where that is off for everybody else. `operations:read`: Read metrics and the details of readiness; needs the role OPERATOR or ADMIN. */
   scopes: Array<string>;
   /** True: it runs documents of the operator’s manifest and no other (`DOCUMENT_NOT_TRUSTED`). So does whatever is made by a token that does. */
   trustedDocumentsOnly?: boolean | null | undefined;
@@ -149,6 +149,27 @@ export const Role = {
 } as const;
 
 export type Role = typeof Role[keyof typeof Role];
+/** What changed in a room. */
+export const RoomChangeKind = {
+  /** A message was deleted. */
+  MessageDeleted: 'MESSAGE_DELETED',
+  /** A message was changed. */
+  MessageEdited: 'MESSAGE_EDITED',
+  /** A message was sent. */
+  MessageSent: 'MESSAGE_SENT',
+  /** Somebody else came into it. */
+  ParticipantJoined: 'PARTICIPANT_JOINED',
+  /** Somebody else is not in it any more. */
+  ParticipantLeft: 'PARTICIPANT_LEFT',
+  /** A role, a mute or a ban. */
+  ParticipantUpdated: 'PARTICIPANT_UPDATED',
+  /** Somebody reacted to a message, or took that back. */
+  ReactionsChanged: 'REACTIONS_CHANGED',
+  /** Its name, its visibility, or whether it is archived. */
+  RoomUpdated: 'ROOM_UPDATED'
+} as const;
+
+export type RoomChangeKind = typeof RoomChangeKind[keyof typeof RoomChangeKind];
 /** What sort of room it is. It never changes. */
 export const RoomKind = {
   /** Between two accounts: there is one for each pair, and nobody decides. */
@@ -267,7 +288,7 @@ export type RoomMessagesQueryVariables = Exact<{
 }>;
 
 
-export type RoomMessagesQuery = { room: { id: string, kind: RoomKind, name: string | null, archivedAt: string | null, participantCount: number | null, messages: { followCursor: string, edges: Array<{ cursor: string, node: { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> } }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } } | null };
+export type RoomMessagesQuery = { room: { id: string, kind: RoomKind, name: string | null, archivedAt: string | null, participantCount: number | null, messages: { followCursor: string, edges: Array<{ cursor: string, node: { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, replyTo: { id: string } | null, mentions: Array<{ id: string }>, attachments: Array<{ url: unknown, mediaType: string, byteSize: number, name: string | null }>, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> } }>, pageInfo: { hasNextPage: boolean, hasPreviousPage: boolean, startCursor: string | null, endCursor: string | null } } } | null };
 
 export type CreateRoomMutationVariables = Exact<{
   input: CreateRoomInput;
@@ -280,9 +301,9 @@ export type CreateRoomMutation = { createRoom:
     | { code: ErrorCode, message: string }
     | { code: ErrorCode, message: string }
     | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string, field: string | null }
     | { code: ErrorCode, message: string }
-    | { code: ErrorCode, message: string }
-    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string, retryAfterSeconds: number }
     | { code: ErrorCode, message: string }
    };
 
@@ -295,10 +316,10 @@ export type SendMessageMutation = { sendMessage:
     | { code: ErrorCode, message: string }
     | { code: ErrorCode, message: string }
     | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string, field: string | null }
     | { code: ErrorCode, message: string }
-    | { code: ErrorCode, message: string }
-    | { code: ErrorCode, message: string }
-    | { chatMessage: { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> } }
+    | { code: ErrorCode, message: string, retryAfterSeconds: number }
+    | { chatMessage: { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, replyTo: { id: string } | null, mentions: Array<{ id: string }>, attachments: Array<{ url: unknown, mediaType: string, byteSize: number, name: string | null }>, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> } }
     | { code: ErrorCode, message: string }
    };
 
@@ -309,10 +330,10 @@ export type MarkReadMutationVariables = Exact<{
 
 export type MarkReadMutation = { markRead:
     | { code: ErrorCode, message: string }
-    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string, field: string | null }
     | { room: { id: string, unreadCount: number } }
     | { code: ErrorCode, message: string }
-    | { code: ErrorCode, message: string }
+    | { code: ErrorCode, message: string, retryAfterSeconds: number }
     | { code: ErrorCode, message: string }
    };
 
@@ -323,17 +344,17 @@ export type RoomEventsSubscriptionVariables = Exact<{
 
 
 export type RoomEventsSubscription = { roomEvents:
-    | { __typename: 'MessageDeleted', cursor: string, message: { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> } }
-    | { __typename: 'MessageEdited', cursor: string, message: { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> } }
-    | { __typename: 'MessageSent', cursor: string, message: { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> } }
-    | { __typename: 'ParticipantJoined', cursor: string }
-    | { __typename: 'ParticipantLeft', cursor: string }
+    | { __typename: 'MessageDeleted', cursor: string, message: { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, replyTo: { id: string } | null, mentions: Array<{ id: string }>, attachments: Array<{ url: unknown, mediaType: string, byteSize: number, name: string | null }>, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> } }
+    | { __typename: 'MessageEdited', cursor: string, message: { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, replyTo: { id: string } | null, mentions: Array<{ id: string }>, attachments: Array<{ url: unknown, mediaType: string, byteSize: number, name: string | null }>, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> } }
+    | { __typename: 'MessageSent', cursor: string, message: { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, replyTo: { id: string } | null, mentions: Array<{ id: string }>, attachments: Array<{ url: unknown, mediaType: string, byteSize: number, name: string | null }>, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> } }
+    | { __typename: 'ParticipantJoined', cursor: string, user: { id: string, username: string, displayName: string, avatarUrl: unknown } | null }
+    | { __typename: 'ParticipantLeft', cursor: string, reason: LeaveReason, user: { id: string, username: string, displayName: string, avatarUrl: unknown } | null }
     | { __typename: 'ParticipantUpdated', cursor: string }
-    | { __typename: 'PresenceChanged', cursor: string }
-    | { __typename: 'ReactionsChanged', cursor: string, message: { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> } }
-    | { __typename: 'ReadMarkerMoved', cursor: string }
+    | { __typename: 'PresenceChanged', cursor: string, user: { id: string } | null, presence: { isOnline: boolean } }
+    | { __typename: 'ReactionsChanged', cursor: string, message: { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, replyTo: { id: string } | null, mentions: Array<{ id: string }>, attachments: Array<{ url: unknown, mediaType: string, byteSize: number, name: string | null }>, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> } }
+    | { __typename: 'ReadMarkerMoved', cursor: string, sequence: number, user: { id: string } | null }
     | { __typename: 'RoomBroadcast', cursor: string }
-    | { __typename: 'RoomUpdated', cursor: string }
+    | { __typename: 'RoomUpdated', cursor: string, room: { id: string, kind: RoomKind, name: string | null, archivedAt: string | null, participantCount: number | null } }
     | { __typename: 'StreamCheckpoint', cursor: string }
     | { __typename: 'TypingChanged', cursor: string, isTyping: boolean, user: { id: string } | null }
    };
@@ -344,16 +365,18 @@ export type RoomsChangedSubscriptionVariables = Exact<{
 
 
 export type RoomsChangedSubscription = { roomsChanged:
-    | { __typename: 'RoomChanged', cursor: string, room: { unreadCount: number, mentionCount: number, id: string, kind: RoomKind, name: string | null, archivedAt: string | null, participantCount: number | null }, message: { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> } | null }
+    | { __typename: 'RoomChanged', cursor: string, kind: RoomChangeKind, room: { unreadCount: number, mentionCount: number, id: string, kind: RoomKind, name: string | null, archivedAt: string | null, participantCount: number | null }, message: { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, replyTo: { id: string } | null, mentions: Array<{ id: string }>, attachments: Array<{ url: unknown, mediaType: string, byteSize: number, name: string | null }>, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> } | null }
     | { __typename: 'RoomEntered', cursor: string, room: { id: string, kind: RoomKind, name: string | null, archivedAt: string | null, participantCount: number | null } }
     | { __typename: 'RoomLeft', cursor: string, roomId: string, reason: LeaveReason }
-    | { __typename: 'RoomUnreadChanged', cursor: string }
+    | { __typename: 'RoomUnreadChanged', cursor: string, room: { id: string, unreadCount: number, mentionCount: number } }
     | { __typename: 'StreamCheckpoint', cursor: string }
    };
 
 export type RoomPartsFragment = { id: string, kind: RoomKind, name: string | null, archivedAt: string | null, participantCount: number | null };
 
-export type ChatMessagePartsFragment = { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> };
+export type ProfilePartsFragment = { id: string, username: string, displayName: string, avatarUrl: unknown };
+
+export type ChatMessagePartsFragment = { id: string, sequence: number, body: string | null, clientMessageId: string | null, createdAt: string, editedAt: string | null, deletedAt: string | null, revision: number, author: { id: string, username: string, displayName: string, avatarUrl: unknown } | null, replyTo: { id: string } | null, mentions: Array<{ id: string }>, attachments: Array<{ url: unknown, mediaType: string, byteSize: number, name: string | null }>, reactions: Array<{ emoji: string, count: number, viewerHasReacted: boolean }> };
 
 export type CreatePersonalAccessTokenMutationVariables = Exact<{
   input: CreatePersonalAccessTokenInput;
@@ -455,17 +478,34 @@ export const RoomPartsFragmentDoc = new TypedDocumentString(`
   participantCount
 }
     `, {"fragmentName":"RoomParts"}) as unknown as TypedDocumentString<RoomPartsFragment, unknown>;
+export const ProfilePartsFragmentDoc = new TypedDocumentString(`
+    fragment ProfileParts on User {
+  id
+  username
+  displayName
+  avatarUrl
+}
+    `, {"fragmentName":"ProfileParts"}) as unknown as TypedDocumentString<ProfilePartsFragment, unknown>;
 export const ChatMessagePartsFragmentDoc = new TypedDocumentString(`
     fragment ChatMessageParts on ChatMessage {
   id
   sequence
   author {
-    id
-    username
-    displayName
-    avatarUrl
+    ...ProfileParts
   }
   body
+  replyTo {
+    id
+  }
+  mentions {
+    id
+  }
+  attachments {
+    url
+    mediaType
+    byteSize
+    name
+  }
   clientMessageId
   createdAt
   editedAt
@@ -477,7 +517,12 @@ export const ChatMessagePartsFragmentDoc = new TypedDocumentString(`
     viewerHasReacted
   }
 }
-    `, {"fragmentName":"ChatMessageParts"}) as unknown as TypedDocumentString<ChatMessagePartsFragment, unknown>;
+    fragment ProfileParts on User {
+  id
+  username
+  displayName
+  avatarUrl
+}`, {"fragmentName":"ChatMessageParts"}) as unknown as TypedDocumentString<ChatMessagePartsFragment, unknown>;
 export const PersonalAccessTokenPartsFragmentDoc = new TypedDocumentString(`
     fragment PersonalAccessTokenParts on PersonalAccessToken {
   id
@@ -561,16 +606,31 @@ export const RoomMessagesDocument = new TypedDocumentString(`
   archivedAt
   participantCount
 }
+fragment ProfileParts on User {
+  id
+  username
+  displayName
+  avatarUrl
+}
 fragment ChatMessageParts on ChatMessage {
   id
   sequence
   author {
-    id
-    username
-    displayName
-    avatarUrl
+    ...ProfileParts
   }
   body
+  replyTo {
+    id
+  }
+  mentions {
+    id
+  }
+  attachments {
+    url
+    mediaType
+    byteSize
+    name
+  }
   clientMessageId
   createdAt
   editedAt
@@ -594,6 +654,12 @@ export const CreateRoomDocument = new TypedDocumentString(`
       code
       message
     }
+    ... on InvalidInputError {
+      field
+    }
+    ... on RateLimitedError {
+      retryAfterSeconds
+    }
   }
 }
     fragment RoomParts on Room {
@@ -615,18 +681,39 @@ export const SendMessageDocument = new TypedDocumentString(`
       code
       message
     }
+    ... on InvalidInputError {
+      field
+    }
+    ... on RateLimitedError {
+      retryAfterSeconds
+    }
   }
 }
-    fragment ChatMessageParts on ChatMessage {
+    fragment ProfileParts on User {
+  id
+  username
+  displayName
+  avatarUrl
+}
+fragment ChatMessageParts on ChatMessage {
   id
   sequence
   author {
-    id
-    username
-    displayName
-    avatarUrl
+    ...ProfileParts
   }
   body
+  replyTo {
+    id
+  }
+  mentions {
+    id
+  }
+  attachments {
+    url
+    mediaType
+    byteSize
+    name
+  }
   clientMessageId
   createdAt
   editedAt
@@ -650,6 +737,12 @@ export const MarkReadDocument = new TypedDocumentString(`
     ... on Error {
       code
       message
+    }
+    ... on InvalidInputError {
+      field
+    }
+    ... on RateLimitedError {
+      retryAfterSeconds
     }
   }
 }
@@ -681,24 +774,76 @@ export const RoomEventsDocument = new TypedDocumentString(`
         ...ChatMessageParts
       }
     }
+    ... on ParticipantJoined {
+      user {
+        ...ProfileParts
+      }
+    }
+    ... on ParticipantLeft {
+      user {
+        ...ProfileParts
+      }
+      reason
+    }
+    ... on RoomUpdated {
+      room {
+        ...RoomParts
+      }
+    }
+    ... on ReadMarkerMoved {
+      user {
+        id
+      }
+      sequence
+    }
     ... on TypingChanged {
       user {
         id
       }
       isTyping
     }
+    ... on PresenceChanged {
+      user {
+        id
+      }
+      presence {
+        isOnline
+      }
+    }
   }
 }
-    fragment ChatMessageParts on ChatMessage {
+    fragment RoomParts on Room {
+  id
+  kind
+  name
+  archivedAt
+  participantCount
+}
+fragment ProfileParts on User {
+  id
+  username
+  displayName
+  avatarUrl
+}
+fragment ChatMessageParts on ChatMessage {
   id
   sequence
   author {
-    id
-    username
-    displayName
-    avatarUrl
+    ...ProfileParts
   }
   body
+  replyTo {
+    id
+  }
+  mentions {
+    id
+  }
+  attachments {
+    url
+    mediaType
+    byteSize
+    name
+  }
   clientMessageId
   createdAt
   editedAt
@@ -718,6 +863,7 @@ export const RoomsChangedDocument = new TypedDocumentString(`
       cursor
     }
     ... on RoomChanged {
+      kind
       room {
         ...RoomParts
         unreadCount
@@ -736,6 +882,13 @@ export const RoomsChangedDocument = new TypedDocumentString(`
       roomId
       reason
     }
+    ... on RoomUnreadChanged {
+      room {
+        id
+        unreadCount
+        mentionCount
+      }
+    }
   }
 }
     fragment RoomParts on Room {
@@ -745,16 +898,31 @@ export const RoomsChangedDocument = new TypedDocumentString(`
   archivedAt
   participantCount
 }
+fragment ProfileParts on User {
+  id
+  username
+  displayName
+  avatarUrl
+}
 fragment ChatMessageParts on ChatMessage {
   id
   sequence
   author {
-    id
-    username
-    displayName
-    avatarUrl
+    ...ProfileParts
   }
   body
+  replyTo {
+    id
+  }
+  mentions {
+    id
+  }
+  attachments {
+    url
+    mediaType
+    byteSize
+    name
+  }
   clientMessageId
   createdAt
   editedAt

@@ -54,6 +54,8 @@ export async function unbanParticipant(
   await changeRoom(ctx, {
     roomId,
     least: 'MODERATOR',
+    // As banning: what was a mistake can be taken back.
+    evenArchived: true,
     work: async (write, me, viewer) => {
       const subject = await requireSubject(write, me, userId);
       if (!subject.isBanned) return;

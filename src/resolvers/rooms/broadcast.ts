@@ -8,6 +8,7 @@ import { type Announce, transact } from '#outbox.ts';
 import { roomSignalled } from '#pubsub/topics/rooms.ts';
 import { requireViewer } from '#resolvers/users/access.ts';
 import { runOnce } from '#resolvers/users/idempotency.ts';
+import { isConnectionId } from './connection-id.ts';
 import { findLastBroadcast } from './last-message.ts';
 import { isIn } from './membership.ts';
 import type { NamedRoom } from './named-room.ts';
@@ -16,7 +17,6 @@ import { noSuchRoom } from './write-room.ts';
 export const BROADCAST_BYTES_MAX = 16 * 1_024;
 export const EXCLUDED_CONNECTIONS_MAX = 100;
 
-const CONNECTION_ID_LENGTH_MAX = 64;
 const DEPTH_MAX = 32;
 
 export interface Broadcast {
@@ -43,7 +43,7 @@ export function parseBroadcast(message: unknown, excludeConnectionIds: unknown =
   }
   if (!isConnectionIds(excludeConnectionIds)) {
     throw new InvalidInputError(
-      `At most ${EXCLUDED_CONNECTIONS_MAX} connection ids of at most ${CONNECTION_ID_LENGTH_MAX} characters`,
+      `At most ${EXCLUDED_CONNECTIONS_MAX} connection ids of 1 to 64 visible ASCII characters`,
       'input.excludeConnectionIds',
     );
   }
@@ -54,7 +54,7 @@ function isConnectionIds(value: unknown): value is readonly string[] {
   return (
     Array.isArray(value) &&
     value.length <= EXCLUDED_CONNECTIONS_MAX &&
-    value.every((id) => typeof id === 'string' && id.length <= CONNECTION_ID_LENGTH_MAX)
+    value.every((id) => typeof id === 'string' && isConnectionId(id))
   );
 }
 
@@ -120,18 +120,20 @@ async function storeBroadcast(
 }
 
 /**
- * Who is in the room and not muted, and operators in any. Asks for no scope. False also for a room that is not
- * there, but to operators.
+ * Whether a token speaks for a server: of an operator into any room, of an owner or moderator who is not muted into
+ * theirs. Never a session, which has every scope, nor any participant's token: clients of the chat worker take what is
+ * broadcast for their server's word. Asks for no scope. False also for a room that is not there, but to operators.
  */
 export async function mayBroadcast(
   app: Pick<Services, 'loadMembership'>,
   viewer: Viewer,
   roomId: string | null,
 ): Promise<boolean> {
+  if (viewer.proof.kind !== 'token') return false;
   if (isOperator(viewer)) return true;
   if (roomId === null) return false;
   const membership = await app.loadMembership(roomId, viewer.userId);
-  return isIn(membership) && !membership.isMuted;
+  return isIn(membership) && membership.role !== 'MEMBER' && !membership.isMuted;
 }
 
 export interface BroadcastToRoomInput {
@@ -142,8 +144,8 @@ export interface BroadcastToRoomInput {
 }
 
 /**
- * As `sendBroadcast`, by the viewer. Throws `NotFoundError` for a room that is not there or not theirs,
- * `ForbiddenError` for who is muted, `InvalidInputError`, and what `runOnce` does.
+ * As `sendBroadcast`, by the viewer's token. Throws `NotFoundError` for a room that is not there or not theirs,
+ * `ForbiddenError` for who `mayBroadcast` does not let, `InvalidInputError`, and what `runOnce` does.
  */
 export async function broadcastToRoom(
   ctx: Context,
@@ -176,12 +178,10 @@ async function requireBroadcaster(ctx: Context, viewer: Viewer, roomId: string):
     ctx.loadRoom(roomId),
     ctx.loadMembership(roomId, viewer.userId),
   ]);
-  if (room === undefined) throw noSuchRoom();
-  if (isOperator(viewer)) return;
-  if (!isIn(membership)) throw noSuchRoom();
-  if (!membership.isMuted) return;
-  const until = membership.mutedUntil;
+  const isKnown = room !== undefined && (isOperator(viewer) || isIn(membership));
+  if (!isKnown) throw noSuchRoom();
+  if (await mayBroadcast(ctx, viewer, roomId)) return;
   throw new ForbiddenError(
-    until === null ? 'You are muted in this room' : `You are muted until ${until.toISOString()}`,
+    'Only a personal access token broadcasts: of an operator, or of an owner or moderator of the room who is not muted',
   );
 }

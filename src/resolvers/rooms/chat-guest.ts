@@ -1,5 +1,6 @@
 // Whom the chat worker's protocol lets into a room. Whose room it is decides: one that another system knows is
-// asked of that system's backend, where there is one; every other is Naru's, and wants a token of Naru.
+// asked of that system's backend, where there is one; every other is Naru's, and wants a token of Naru. A token of
+// Naru's is shown to no backend: it lets in who is in the room, here as everywhere.
 import { type Credential, readAuthorization } from '#auth/credential.ts';
 import type { Viewer } from '#auth/viewer.ts';
 import { type Context, createContext, type Origin, type Services } from '#context.ts';
@@ -55,10 +56,10 @@ export async function admitToRoom(
 ): Promise<ChatGuest | null> {
   const { participantCheck } = app;
   const externalId = room?.externalId ?? null;
-  if (participantCheck === null || externalId === null) {
+  const { token } = proof;
+  if (participantCheck === null || externalId === null || (await isOurs(app, token))) {
     return admitAccount(app, room?.roomId ?? null, proof);
   }
-  const { token } = proof;
   const answer = await participantCheck.ask(externalId, token);
   if (answer === null) return null;
   const userId = answer.userId ?? claimOf(proof.claimedUserId);
@@ -74,6 +75,12 @@ export async function admitToRoom(
         connectionId,
       }),
   };
+}
+
+/** Also one that counts for nothing any more: what is written like ours may be somebody's slip of the key. */
+async function isOurs(app: Services, token: string): Promise<boolean> {
+  if (token.startsWith('naru_')) return true;
+  return (await orNull(readAuthorization(`Bearer ${token}`, app.accessTokens))) !== null;
 }
 
 async function admitAccount(

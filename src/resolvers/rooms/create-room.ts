@@ -16,8 +16,8 @@ import { lockRoom } from './write-room.ts';
 
 /**
  * A new GROUP room with the viewer as its owner and the others as members; once for an idempotency key. Throws
- * `InvalidInputError`, `ForbiddenError` for an external id by who is no operator, `NotFoundError` for who is not
- * there, `ConflictError` where the external id is taken and past the limits of `enterRoom`, and what `runOnce` does.
+ * `InvalidInputError`, also for who is not there, `ForbiddenError` for an external id by who is no operator,
+ * `ConflictError` where the external id is taken and past the limits of `enterRoom`, and what `runOnce` does.
  */
 export async function createRoom(
   ctx: Context,

@@ -1,11 +1,17 @@
 import type { Context } from '#context.ts';
 import { ForbiddenError } from '#lib/errors.ts';
+import { requireViewer } from '#resolvers/users/access.ts';
 import { actorOf, recordAudit } from '#resolvers/users/audit.ts';
 import { outranks } from './access.ts';
 import { isIn } from './membership.ts';
 import type { ChatMessage } from './message-row.ts';
-import type { ReportReason } from './report-row.ts';
-import { findWritable, type WritableMessage, writeMessage } from './write-message.ts';
+import type { ReportAuthority, ReportReason } from './report-row.ts';
+import {
+  findWritable,
+  readUnderLock,
+  type WritableMessage,
+  writeMessage,
+} from './write-message.ts';
 import type { RoomWrite } from './write-room.ts';
 
 export interface MessageDeletion {
@@ -19,37 +25,60 @@ export interface MessageDeletion {
  * the room, which is audited. Again is the same as once. Throws `NotFoundError` and `ForbiddenError`.
  */
 export async function deleteMessage(ctx: Context, input: MessageDeletion): Promise<ChatMessage> {
-  return writeMessage(ctx, input.messageId, (write, found) => erase(ctx, write, found, input));
+  return writeMessage(ctx, input.messageId, async (write, found) => {
+    await requireStanding(write, found);
+    await erase(ctx, write, found.message, { reason: input.reason, authority: 'ROOM' });
+  });
 }
 
-/** The same for who holds the lock of the message's room already. */
+/**
+ * The same for who holds the lock of the message's room already. With the authority of an operator, which the caller
+ * has made certain of under the lock, they need not be in the room.
+ */
 export async function deleteUnderLock(
   ctx: Context,
   write: RoomWrite,
-  input: MessageDeletion,
+  { messageId, ...right }: MessageDeletion & { readonly authority: ReportAuthority },
 ): Promise<void> {
-  await erase(ctx, write, await findWritable(ctx, write, input.messageId), input);
+  if (right.authority === 'OPERATOR') {
+    await erase(ctx, write, await readUnderLock(write, messageId), right);
+    return;
+  }
+  const found = await findWritable(ctx, write, messageId);
+  await requireStanding(write, found);
+  await erase(ctx, write, found.message, right);
+}
+
+interface Right {
+  readonly reason?: ReportReason | null | undefined;
+  readonly authority: ReportAuthority;
 }
 
 async function erase(
   ctx: Context,
   write: RoomWrite,
-  { viewer, membership, message }: WritableMessage,
-  { reason }: MessageDeletion,
+  message: ChatMessage,
+  { reason, authority }: Right,
 ): Promise<void> {
-  const isOwn = message.authorId === viewer.userId;
-  if (!isOwn && !(await standsOver(write, membership, message))) {
-    throw new ForbiddenError('Only its author, and who stands over them, may delete a message');
-  }
+  const viewer = requireViewer(ctx);
+  const { id, roomId, authorId } = message;
   if (message.deletedAt !== null) return;
-  write.append({ kind: 'MESSAGE_DELETED', messageId: message.id, actorId: viewer.userId });
-  await write.sql.query(ERASE, [message.id, viewer.userId], 'erase-message');
-  if (isOwn) return;
+  write.append({ kind: 'MESSAGE_DELETED', messageId: id, actorId: viewer.userId });
+  await write.sql.query(ERASE, [id, viewer.userId], 'erase-message');
+  if (authorId === viewer.userId) return;
   await recordAudit(write.sql, actorOf(ctx, viewer), {
     action: 'MESSAGE_DELETED',
-    subject: { type: 'ChatMessage', id: message.id },
-    details: { roomId: message.roomId, authorId: message.authorId, reason: reason ?? null },
+    subject: { type: 'ChatMessage', id },
+    details: { roomId, authorId, reason: reason ?? null, authority },
   });
+}
+
+async function requireStanding(
+  write: RoomWrite,
+  { viewer, membership, message }: WritableMessage,
+): Promise<void> {
+  if (message.authorId === viewer.userId || (await standsOver(write, membership, message))) return;
+  throw new ForbiddenError('Only its author, and who stands over them, may delete a message');
 }
 
 async function standsOver(

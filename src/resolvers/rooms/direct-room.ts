@@ -1,9 +1,9 @@
 import type { Context } from '#context.ts';
-import { InvalidInputError, NotFoundError } from '#lib/errors.ts';
+import { InvalidInputError } from '#lib/errors.ts';
 import { transact } from '#outbox.ts';
 import { requireViewer } from '#resolvers/users/access.ts';
 import { forgetMembership } from './access.ts';
-import { findAccounts } from './accounts.ts';
+import { findAccount, type NamedAccount } from './accounts.ts';
 import { getRoom } from './change-room.ts';
 import { storeRoom } from './create-room.ts';
 import { enterRoom } from './enter-room.ts';
@@ -13,16 +13,11 @@ import { lockRoom, noSuchRoom } from './write-room.ts';
 /**
  * The one room of the viewer and another account, made where there is none; the viewer is in it again where they
  * had left, and the other is not where they had: they come back by opening it themselves. Throws
- * `InvalidInputError` for oneself, `NotFoundError`, and `ConflictError` past 500 rooms of either.
+ * `InvalidInputError` for oneself and for an account that is not there, and what `enterRoom` does.
  */
-export async function openDirectRoom(
-  ctx: Context,
-  peer: { readonly userId: string } | { readonly username: string },
-): Promise<Room> {
+export async function openDirectRoom(ctx: Context, peer: NamedAccount): Promise<Room> {
   const { userId } = requireViewer(ctx);
-  const named = 'userId' in peer ? { userIds: [peer.userId] } : { usernames: [peer.username] };
-  const [otherId] = await findAccounts(ctx.database, named);
-  if (otherId === undefined) throw new NotFoundError('There is no such account');
+  const otherId = await findAccount(ctx.database, peer);
   if (otherId === userId) {
     throw new InvalidInputError('A direct room is with somebody else', 'input');
   }

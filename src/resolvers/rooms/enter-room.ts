@@ -5,6 +5,8 @@ import type { RoomWrite } from './write-room.ts';
 
 export const PARTICIPANTS_MAX = 1_000;
 export const ROOMS_MAX = 500;
+/** Of those, how many others may fill: whoever wants can always open rooms of their own. */
+export const ROOMS_BY_OTHERS_MAX = 400;
 
 export interface Entrant {
   readonly userId: string;
@@ -31,7 +33,7 @@ const ENTER = `
 /**
  * Lets accounts into the room, each with its place in the log, in their order; who is in it already stays as
  * they are. All of them, or none. Answers with who came in. Throws `ConflictError` where one is banned and past
- * 1,000 participants of the room or 500 rooms of an account, and `NotFoundError` for an account that is not there.
+ * 1,000 participants of the room or 500 rooms of an account (400 where others add it), and `NotFoundError` for an account that is not there.
  */
 export async function enterRoom(
   write: RoomWrite,
@@ -55,8 +57,10 @@ export async function enterRoom(
   if (accounts.length < ids.length) throw new NotFoundError('There is no such account');
   const banned = namesOf(({ id }) => known.get(id)?.isBanned === true);
   if (banned !== '') throw new ConflictError(`Banned from the room: ${banned}`);
-  const full = namesOf(({ rooms }) => rooms >= ROOMS_MAX);
-  if (full !== '') throw new ConflictError(`In ${ROOMS_MAX} rooms, which is the most: ${full}`);
+  const full = namesOf(
+    ({ id, rooms }) => rooms >= (id === addedById ? ROOMS_MAX : ROOMS_BY_OTHERS_MAX),
+  );
+  if (full !== '') throw new ConflictError(`In too many rooms already: ${full}`);
   const positions = ids.map((userId) =>
     write.append({ kind: 'PARTICIPANT_JOINED', userId, actorId: addedById }).toString(),
   );

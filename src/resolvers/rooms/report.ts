@@ -6,7 +6,7 @@ import { requireViewer } from '#resolvers/users/access.ts';
 import { viewerMembership } from './access.ts';
 import { isIn } from './membership.ts';
 import { getMessage, noSuchMessage } from './read-message.ts';
-import { type MessageReport, REPORT_COLUMNS, type ReportReason } from './report-row.ts';
+import { type MessageReport, type ReportReason, reportColumns } from './report-row.ts';
 
 export const NOTE_LENGTH_MAX = 1_000;
 
@@ -28,10 +28,10 @@ const INSERT = `
   ON CONFLICT (message_id, reporter_id) DO NOTHING`;
 
 /**
- * Shows a message to those who moderate its room, as it was when the viewer saw it. An account reports a message
- * once: again is answered by the report that is there, whatever reason is given now. Throws `NotFoundError` for
- * what the viewer cannot read or only used to, `ForbiddenError` for their own, `ConflictError` for what was deleted
- * and in direct rooms, which have no moderators.
+ * Shows a message to those who moderate its room, and where nobody does, as in direct rooms, to operators, as it
+ * was when the viewer saw it. An account reports a message once: again is answered by the report that is there,
+ * whatever reason is given now. Throws `NotFoundError` for what the viewer cannot read or only used to,
+ * `ForbiddenError` for their own, `ConflictError` for what was deleted.
  */
 export async function reportMessage(ctx: Context, input: NewReport): Promise<MessageReport> {
   const { userId } = requireViewer(ctx);
@@ -44,9 +44,6 @@ export async function reportMessage(ctx: Context, input: NewReport): Promise<Mes
   if (!isIn(await viewerMembership(ctx, message.roomId))) throw noSuchMessage();
   if (message.authorId === userId) {
     throw new ForbiddenError('A message is reported by others than who wrote it');
-  }
-  if ((await ctx.loadRoom(message.roomId))?.kind === 'DIRECT') {
-    throw new ConflictError('Nobody moderates a direct room');
   }
   if (revision !== null && (revision < 0 || revision > message.revision)) {
     throw new InvalidInputError('The message has no such revision', 'input.revision');
@@ -69,7 +66,7 @@ async function findOwnReport(
   userId: string,
 ): Promise<MessageReport | undefined> {
   const [report] = await sql.query<MessageReport>(
-    `SELECT ${REPORT_COLUMNS} FROM message_report r JOIN chat_message m ON m.id = r.message_id
+    `SELECT ${reportColumns()} FROM message_report r JOIN chat_message m ON m.id = r.message_id
      WHERE r.message_id = $1 AND r.reporter_id = $2`,
     [messageId, userId],
     'find-own-report',

@@ -10,6 +10,8 @@ export interface Room {
   readonly name: string | null;
   readonly externalId: string | null;
   readonly historyVisibility: HistoryVisibility;
+  /** Of DIRECT: both accounts' ids. */
+  readonly directKey: string | null;
   readonly createdById: string | null;
   readonly createdAt: Date;
   readonly updatedAt: Date;
@@ -26,7 +28,7 @@ export type RoomRow = Omit<Room, Counted> & { readonly [Name in Counted]: string
 /** Of `room AS r`, by the names of `Room`. */
 export const ROOM_COLUMNS = `
   r.id, r.kind, r.name, r.external_id AS "externalId", r.history_visibility AS "historyVisibility",
-  r.created_by_id AS "createdById", r.created_at AS "createdAt", r.updated_at AS "updatedAt",
+  r.direct_key AS "directKey", r.created_by_id AS "createdById", r.created_at AS "createdAt", r.updated_at AS "updatedAt",
   r.archived_at AS "archivedAt", r.epoch, r.last_position AS "lastPosition",
   r.last_sequence AS "lastSequence", r.participant_count AS "participantCount"`;
 

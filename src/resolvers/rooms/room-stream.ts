@@ -7,14 +7,13 @@ import type { RoomSignal } from '#pubsub/topics/rooms.ts';
 import { requireViewer } from '#resolvers/users/access.ts';
 import { requireReadable, viewerMembership } from './access.ts';
 import { type Admission, judgeEvent, withAdmissions } from './admit-event.ts';
+import { isConnectionId } from './connection-id.ts';
 import { ROOM_FEED, type RoomFeedItem } from './feed.ts';
 import { isIn } from './membership.ts';
 import { noSuchRoom } from './write-room.ts';
 
 /** What is told beside the room's log. */
 export type RoomAside = RoomSignal;
-
-const CONNECTION_ID = /^[\x21-\x7e]{1,64}$/;
 
 /**
  * What happens in a room, and beside it what is live only. Who is in the room is decided again for each thing,
@@ -33,7 +32,7 @@ export async function watchRoom(
 ): Promise<FollowStream<RoomFeedItem, RoomAside>> {
   const { roomId, connectionId } = input;
   const { userId } = requireViewer(ctx);
-  if (connectionId !== null && !CONNECTION_ID.test(connectionId)) {
+  if (connectionId !== null && !isConnectionId(connectionId)) {
     throw new InvalidInputError('1 to 64 visible ASCII characters', 'connectionId');
   }
   await requireReadable(ctx, roomId);

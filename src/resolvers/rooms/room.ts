@@ -31,6 +31,11 @@ export async function hiddenSince(
   return leftAt !== null && leftAt <= updatedAt ? leftAt : null;
 }
 
+/** Of a DIRECT room the account that it is with, for one of the two; null for GROUP. */
+export function otherOf({ directKey }: Pick<Room, 'directKey'>, userId: string): string | null {
+  return directKey?.split(':').find((id) => id !== userId) ?? null;
+}
+
 /** Where following a room goes on behind what the room, as it was read, shows to who may read that of its log. */
 export function cursorOfRoom(
   ctx: Context,

@@ -7,11 +7,18 @@ import { viewerMembership } from './access.ts';
 import { type Admission, judgeEvent, withAdmissions } from './admit-event.ts';
 import type { RoomFeedItem } from './feed.ts';
 import { isIn } from './membership.ts';
-import { ROOMS_FEED_KEY } from './rooms-feed.ts';
+import { ROOMS_FEED, ROOMS_FEED_KEY } from './rooms-feed.ts';
 
 /** Of a room in which the viewer's own read marker moved. */
 export interface RoomRead {
   readonly roomId: string;
+}
+
+/** Where `watchRooms` goes on behind all that was taken up until now. */
+export async function readRoomsCursor({ roomsFeed }: Context): Promise<string> {
+  const { epoch, head } = await roomsFeed.readHead(ROOMS_FEED_KEY);
+  const place = { feed: ROOMS_FEED, key: ROOMS_FEED_KEY, epoch, position: head };
+  return roomsFeed.cursors.encode(place);
 }
 
 /**

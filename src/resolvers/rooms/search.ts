@@ -1,10 +1,11 @@
 // Search within a room. What it looks at is bounded by places of the room's log and not by what it finds: a word
-// that everybody uses, or nobody, costs no more than that.
+// that everybody uses, or nobody, costs no more than that. What is made to cost more is ended by its time.
 import type { Context } from '#context.ts';
 import { InvalidInputError } from '#lib/errors.ts';
 import { type PageArguments, parsePage } from '#lib/page.ts';
 import { requireViewer } from '#resolvers/users/access.ts';
 import { readableBy } from './access.ts';
+import { boundSearch } from './bound-search.ts';
 import { type MessagePage, startPage } from './message-page.ts';
 import { type MessageRow, messageColumns, messageOf } from './message-row.ts';
 import { READABLE } from './readable-sql.ts';
@@ -25,7 +26,7 @@ export interface MessageSearch {
 /**
  * Messages of a room that say the text, in any case, the newest first. A page that looked at its share of the log
  * ends there, with fewer messages than asked for or none; while `hasNextPage` there is more to look at. Throws the
- * cursor errors and `InvalidInputError`.
+ * cursor errors, `InvalidInputError`, and what `boundSearch` does.
  */
 export async function searchMessages(
   ctx: Context,
@@ -48,17 +49,19 @@ export async function searchMessages(
   const isDown = direction === 'forward';
   const from = isDown ? maxOf(lower, upper - places - 1n) : lower;
   const to = isDown ? upper : minOf(upper, lower + places + 1n);
-  const rows = await ctx.database.query<MessageRow>(statement(isDown ? 'DESC' : 'ASC', isPast), [
-    roomId,
-    userId,
-    from.toString(),
-    to.toString(),
-    size + 1,
-    `%${query.join('').replace(/[\\%_]/g, '\\$&')}%`,
-    search.authorId ?? null,
-    search.from ?? null,
-    search.to ?? null,
-  ]);
+  const rows = await boundSearch(ctx, userId, (sql) =>
+    sql.query<MessageRow>(statement(isDown ? 'DESC' : 'ASC', isPast), [
+      roomId,
+      userId,
+      from.toString(),
+      to.toString(),
+      size + 1,
+      `%${query.join('').replace(/[\\%_]/g, '\\$&')}%`,
+      search.authorId ?? null,
+      search.from ?? null,
+      search.to ?? null,
+    ]),
+  );
   const isFull = rows.length > size;
   const messages = rows.slice(0, size).map(messageOf);
   const last = messages.at(-1)?.position;

@@ -1,6 +1,6 @@
 import type { Context } from '#context.ts';
 import type { Sql } from '#database/client.ts';
-import { IdempotencyMismatchError, InvalidInputError } from '#lib/errors.ts';
+import { ConflictError, IdempotencyMismatchError, InvalidInputError } from '#lib/errors.ts';
 import { fingerprintOf } from '#lib/fingerprint.ts';
 import { newId } from '#lib/ids.ts';
 import { requireViewer } from '#resolvers/users/access.ts';
@@ -50,7 +50,8 @@ interface Ready {
  * `clientMessageId` again, by the same author in the same room, is answered with the message as it is now, also in
  * an archived room and by who is muted since; once deleted, whatever it comes with. Throws `NotFoundError` for who
  * is not in the room, and for a `replyToId` that they may not read there, `IdempotencyMismatchError`,
- * `ConflictError` in an archived room, `ForbiddenError` for who is muted, and `InvalidInputError`.
+ * `ConflictError` in an archived room and a DIRECT one that the other has left, `ForbiddenError` for who is muted,
+ * and `InvalidInputError`.
  */
 export async function sendMessage(ctx: Context, input: NewMessage): Promise<ChatMessage> {
   const ready = parseMessage(input, requireViewer(ctx).userId);
@@ -138,6 +139,7 @@ async function storeMessage(write: RoomWrite, ready: Ready): Promise<ChatMessage
   const { membership, replyPosition, mentioned } = decision;
   const { roomId, userId, clientMessageId, content, fingerprint } = ready;
   requireLive(write);
+  requireHearer(write);
   requireVoice(membership);
   if (content.replyToId !== null) {
     const isReadable = replyPosition !== null && covers(readableRange(membership), replyPosition);
@@ -179,6 +181,13 @@ async function storeMessage(write: RoomWrite, ready: Ready): Promise<ChatMessage
     deletedById: null,
     reactions: [],
   };
+}
+
+/** Throws `ConflictError` in a DIRECT room that the other has left: what is said there would reach nobody. */
+function requireHearer({ room }: RoomWrite): void {
+  if (room.kind === 'DIRECT' && room.participantCount < 2) {
+    throw new ConflictError('The other has left this room');
+  }
 }
 
 /** Throws `InvalidInputError` unless everybody who is mentioned is in the room. */

@@ -3,9 +3,8 @@ import { ForbiddenError, InvalidInputError } from '#lib/errors.ts';
 import { requireViewer } from '#resolvers/users/access.ts';
 import { requireParticipant } from './access.ts';
 import { requireNotArchived } from './change-room.ts';
+import { isConnectionId } from './connection-id.ts';
 import { noSuchRoom } from './write-room.ts';
-
-const CONNECTION_ID = /^[\x21-\x7e]{1,64}$/;
 
 /**
  * Tells the room that the viewer types, or does not any more. Throws `NotFoundError` alike for a room that is not
@@ -22,7 +21,7 @@ export async function setTyping(
 ): Promise<void> {
   const { roomId, isTyping, connectionId } = input;
   const { userId } = requireViewer(ctx);
-  if (connectionId !== null && !CONNECTION_ID.test(connectionId)) {
+  if (connectionId !== null && !isConnectionId(connectionId)) {
     throw new InvalidInputError('1 to 64 visible ASCII characters', 'input.connectionId');
   }
   const membership = await requireParticipant(ctx, roomId);

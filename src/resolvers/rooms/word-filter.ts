@@ -89,7 +89,8 @@ interface LoggedMessage extends CheckedMessage {
 }
 
 // The body that stood after the event: what an edit has replaced since is looked at all the same, and reported as
-// it was. Of what was deleted nothing is left to look at, and nobody moderates a direct room.
+// it was. Of what was deleted nothing is left to look at. Private talk is not scanned: in a direct room it is reported
+// by who it is said to, or nobody.
 const READ_EVENTS = `
   SELECT e.position, m.id, m.room_id AS "roomId", m.author_id AS "authorId",
     coalesce(was.body, m.body) AS body, coalesce(was.revision - 1, m.revision) AS revision

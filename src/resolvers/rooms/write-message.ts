@@ -49,7 +49,8 @@ export async function findWritable(
   return { viewer, membership, message };
 }
 
-async function readUnderLock({ sql, room }: RoomWrite, id: string): Promise<ChatMessage> {
+/** Whoever asks. Throws `NotFoundError` for a message that is not in this room. */
+export async function readUnderLock({ sql, room }: RoomWrite, id: string): Promise<ChatMessage> {
   const [row] = await sql.query<MessageRow>(
     `SELECT ${messageColumns()} FROM chat_message m WHERE m.id = $1 AND m.room_id = $2`,
     [id, room.id],

@@ -62,12 +62,15 @@ export function showProfiles(ctx: Context, userIds: Iterable<string | null>): vo
 
 /** An account is known to itself, to AUDITOR and ADMIN with a token that has `users:read`, and to who is shown it. */
 export function canReadUser(ctx: Context, userId: string): boolean {
-  return canReadAccount(ctx, userId) || shown(ctx).has(userId);
+  return ctx.viewer?.userId === userId || canReadAccount(ctx, userId) || shown(ctx).has(userId);
 }
 
-/** What of an account is more than its name and picture: for itself, and for AUDITOR and ADMIN with `users:read`. */
+/**
+ * What of an account is more than its name and picture: for itself, with `viewer:read`, and for AUDITOR and ADMIN
+ * with `users:read`. A token for something else meets its own account, too, in rooms for one.
+ */
 export function canReadAccount(ctx: Context, userId: string): boolean {
-  return ctx.viewer?.userId === userId || readsAllUsers(ctx) || proven(ctx).has(userId);
+  return ownIds(ctx).includes(userId) || readsAllUsers(ctx) || proven(ctx).has(userId);
 }
 
 /**

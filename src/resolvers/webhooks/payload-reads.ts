@@ -1,5 +1,5 @@
+import { createSlots } from '#lib/slots.ts';
 import type { WebhookFilter } from './filter.ts';
-import { createSlots } from './permissions/slots.ts';
 
 /** Each reads the bodies' keys of all candidates: on a large store for seconds, with a connection of the pool. */
 const AT_ONCE_MAX = 2;

@@ -50,9 +50,9 @@ builder.mutationField('broadcastToRoom', (t) =>
     type: BroadcastToRoomSucceeded,
     description:
       'Sends a message of an own kind to everybody who follows a room, by `roomEvents` and as clients of the chat ' +
-      'worker. It is live only: it has no place in the room’s history, and is never replayed. For participants who are ' +
-      'not muted, and for OPERATOR and ADMIN into any room. `POST /api/broadcast` does the same. Needs the scope ' +
-      '`rooms:broadcast`.',
+      'worker. It is live only: it has no place in the room’s history, and is never replayed. For personal access ' +
+      'tokens only: of OPERATOR and ADMIN into any room, of owners and moderators who are not muted into theirs. ' +
+      '`POST /api/broadcast` does the same. Needs the scope `rooms:broadcast`.',
     ...withBoth(
       withScope('rooms:broadcast'),
       withRateLimit({ by: 'ACCOUNT', limit: 600, windowSeconds: 60 }),

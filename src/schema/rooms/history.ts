@@ -1,4 +1,5 @@
 // What a room shows of its messages.
+import { SEARCH_MS_MAX } from '#resolvers/rooms/bound-search.ts';
 import { listMessages } from '#resolvers/rooms/message-page.ts';
 import { findNewestMessage } from '#resolvers/rooms/read-message.ts';
 import {
@@ -49,7 +50,8 @@ builder.objectField(Room, 'searchMessages', (t) =>
         'Messages that say a text, in any case, the newest first; without bounds the first 20. A page looks at no more than ' +
         `${INDEXED_PLACES_MAX} places of the room’s log, or ${READ_PLACES_MAX} where the text has two characters or the viewer ` +
         'has left the room, and then ends with fewer messages, or none: while `hasNextPage`, go on after `endCursor`. What a ' +
-        'message said before an edit is not found, nor one that is deleted.',
+        'message said before an edit is not found, nor one that is deleted. Few searches run at once, and of an account one ' +
+        `after another; one that takes longer than ${SEARCH_MS_MAX / 1_000} seconds ends with UNAVAILABLE: search for something more specific.`,
       directives: { cost: { weight: SEARCH_COST } },
       complexity: (page) => ({ ...pageComplexity(page), field: SEARCH_COST }),
       args: {

@@ -96,7 +96,7 @@ builder.mutationField('sendMessage', (t) =>
       'Sends a message into a room that the viewer is in, and moves their own read marker to it, which is told by the ' +
       'message alone. With a `clientMessageId` of theirs in this room again, it is answered with the message as it is now, ' +
       'and nothing is sent: IdempotencyMismatchError where something else was sent with it. ForbiddenError for who is muted, ' +
-      `ConflictError in an archived room. ${SCOPES}`,
+      `ConflictError in an archived room, and in a DIRECT one that the other has left. ${SCOPES}`,
     ...POLICY,
     args: { input: t.arg({ type: SendMessageInput, required: true, description: 'What.' }) },
     errors: {

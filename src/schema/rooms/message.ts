@@ -9,8 +9,10 @@ import {
   type MessageEdit as MessageEditShape,
 } from '#resolvers/rooms/read-message.ts';
 import { builder } from '#schema/builder.ts';
+import { withCost } from '#schema/policy.ts';
 import { User } from '#schema/users/user.ts';
 import { Attachment } from './attachment.ts';
+import { limitComplexity, requireLimit } from './limit.ts';
 import { ReactionGroup } from './reaction.ts';
 import { Room } from './room.ts';
 
@@ -21,7 +23,7 @@ const MessageEdit = builder.objectRef<MessageEditShape>('MessageEdit').implement
   description: 'What a message said before an edit.',
   fields: (t) => ({
     revision: t.exposeInt('revision', { description: 'Which edit replaced it; 1 is the first.' }),
-    body: t.exposeString('body', { description: 'What it said.' }),
+    body: t.exposeString('body', { description: 'What it said.', ...withCost(3) }),
     replacedAt: t.expose('replacedAt', { type: 'DateTime', description: 'When it was replaced.' }),
   }),
 });
@@ -61,6 +63,7 @@ export const ChatMessage = builder.node(ChatMessageRef, {
       nullable: true,
       description:
         'What was said, as it was written: plain text. Empty where there are only attachments; null once deleted.',
+      ...withCost(3),
     }),
     clientMessageId: t.string({
       nullable: true,
@@ -77,16 +80,19 @@ export const ChatMessage = builder.node(ChatMessageRef, {
     }),
     mentions: t.field({
       type: [User],
+      complexity: { field: 1, multiplier: 2 },
       description: 'Whom it names; without accounts that are deleted.',
       resolve: ({ mentionIds }, _args, ctx) => findProfiles(ctx, mentionIds),
     }),
     attachments: t.field({
       type: [Attachment],
+      complexity: { field: 1, multiplier: 2 },
       description: 'Files with it, in the author’s order.',
       resolve: ({ attachments }) => attachments,
     }),
     reactions: t.field({
       type: [ReactionGroup],
+      complexity: { field: 1, multiplier: 4 },
       description: 'What others answered with one sign, in the order in which each first came.',
       resolve: ({ id, reactions }) => reactions.map((group) => ({ ...group, messageId: id })),
     }),
@@ -115,12 +121,13 @@ export const ChatMessage = builder.node(ChatMessageRef, {
           description: `How many of the latest, 1–${EDITS_SHOWN_MAX}.`,
         }),
       },
-      complexity: ({ limit }) => ({ field: 1, multiplier: clamped(limit) }),
+      complexity: ({ limit }) => limitComplexity(limit, EDITS_SHOWN_MAX),
       resolve: async (message, { limit }, ctx) => {
+        const shown = requireLimit(limit, EDITS_SHOWN_MAX);
         const membership = await viewerMembership(ctx, message.roomId);
         const isAuthor = ctx.viewer !== null && ctx.viewer.userId === message.authorId;
         const decides = isIn(membership) && membership.role !== 'MEMBER';
-        return isAuthor || decides ? listEdits(ctx, message, clamped(limit)) : null;
+        return isAuthor || decides ? listEdits(ctx, message, shown) : null;
       },
     }),
     cursor: t.field({
@@ -131,7 +138,3 @@ export const ChatMessage = builder.node(ChatMessageRef, {
     }),
   }),
 });
-
-function clamped(limit: number): number {
-  return Math.min(Math.max(limit, 1), EDITS_SHOWN_MAX);
-}

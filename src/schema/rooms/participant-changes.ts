@@ -91,7 +91,7 @@ builder.mutationField('addParticipants', (t) =>
     type: AddParticipantsSucceeded,
     description:
       'Lets accounts into a GROUP room, all or none: nobody is asked. Who is in it stays as they are. By owners and moderators, ' +
-      'else ForbiddenError. ConflictError that names who is banned. NotFoundError for an account that is not there. ' +
+      'else ForbiddenError. ConflictError that names who is banned. InvalidInputError that names who is not there. ' +
       `${ENTRY_LIMITS} ${ENDS}`,
     ...roomPolicy(600),
     args: { input: t.arg({ type: AddParticipantsInput, required: true, description: 'Whom.' }) },
@@ -208,7 +208,7 @@ const UnbanParticipantInput = builder.inputType('UnbanParticipantInput', {
 builder.mutationField('unbanParticipant', (t) =>
   t.field({
     type: roomSucceeded('UnbanParticipant', 'They may be added again.'),
-    description: `Lifts a ban; nobody is added by it. ${ONCE} ${OVER} ${ENDS}`,
+    description: `Lifts a ban; nobody is added by it. ${ONCE} ${OVER} ${OUT_ENDS}`,
     ...roomPolicy(600),
     args: { input: t.arg({ type: UnbanParticipantInput, required: true, description: 'Whose.' }) },
     errors: {

@@ -3,7 +3,7 @@ import { CursorInvalidError } from '#lib/errors.ts';
 import { PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX, parsePage } from '#lib/page.ts';
 import { viewerMembership } from '#resolvers/rooms/access.ts';
 import { isIn, type Membership } from '#resolvers/rooms/membership.ts';
-import { listParticipants } from '#resolvers/rooms/participants.ts';
+import { listParticipants, NAME_SEARCH_MAX } from '#resolvers/rooms/participants.ts';
 import { findProfile } from '#resolvers/rooms/profile.ts';
 import { builder } from '#schema/builder.ts';
 import { pageComplexity } from '#schema/policy.ts';
@@ -79,7 +79,14 @@ builder.objectField(Room, 'participants', (t) =>
       nullable: true,
       description: 'Who is in it now, by joining; null for who is not.',
       complexity: pageComplexity,
-      resolve: async ({ id }, args, ctx) => {
+      args: {
+        search: t.arg.string({
+          description:
+            `Only those whose username or display name begins so, 1–${NAME_SEARCH_MAX} characters, in any case; \`%\` and \`_\` are ` +
+            'themselves. For who is about to be mentioned.',
+        }),
+      },
+      resolve: async ({ id }, { search, ...args }, ctx) => {
         if (!isIn(await viewerMembership(ctx, id))) return null;
         parsePage(args, 'forward');
         return resolveCursorConnection<Promise<Membership[]>>(
@@ -90,12 +97,17 @@ builder.objectField(Room, 'participants', (t) =>
             toCursor: ({ joinedPosition }) => cursorAt(joinedPosition),
           },
           ({ after, before, limit, inverted }) =>
-            listParticipants(ctx, id, {
-              after: after === undefined ? null : placeOf(after),
-              before: before === undefined ? null : placeOf(before),
-              limit,
-              isInverted: inverted,
-            }),
+            listParticipants(
+              ctx,
+              id,
+              {
+                after: after === undefined ? null : placeOf(after),
+                before: before === undefined ? null : placeOf(before),
+                limit,
+                isInverted: inverted,
+              },
+              search ?? null,
+            ),
         );
       },
     },

@@ -2,6 +2,7 @@ import { listPresence, type ParticipantPresence } from '#resolvers/rooms/attenda
 import { findProfile } from '#resolvers/rooms/profile.ts';
 import { builder } from '#schema/builder.ts';
 import { User } from '#schema/users/user.ts';
+import { limitComplexity, requireLimit } from './limit.ts';
 import { Room } from './room.ts';
 
 export const Presence = builder.objectRef<ParticipantPresence>('Presence').implement({
@@ -47,15 +48,12 @@ builder.objectField(Room, 'presence', (t) =>
       isOnline: t.arg.boolean({ description: 'Only who is online, or only who is not.' }),
     },
     // All who are in the room are looked at, however few are shown.
-    complexity: ({ limit }) => ({ field: 50, multiplier: clamped(limit) }),
+    complexity: ({ limit }) => limitComplexity(limit, SHOWN_MAX, 50),
     resolve: async ({ id }, { limit, isOnline }, ctx) => {
+      const shown = requireLimit(limit, SHOWN_MAX);
       const all = await listPresence(ctx, id);
       const wanted = isOnline == null ? all : all.filter((each) => each.isOnline === isOnline);
-      return wanted.slice(0, clamped(limit));
+      return wanted.slice(0, shown);
     },
   }),
 );
-
-function clamped(limit: number): number {
-  return Math.min(Math.max(limit, 1), SHOWN_MAX);
-}

@@ -2,8 +2,9 @@ import { type ReactionGroup as Group, REACTED_SHOWN_MAX } from '#resolvers/rooms
 import { findProfiles } from '#resolvers/rooms/profile.ts';
 import { builder } from '#schema/builder.ts';
 import { User } from '#schema/users/user.ts';
+import { limitComplexity, requireLimit } from './limit.ts';
 
-const USERS_DEFAULT = 20;
+const USERS_DEFAULT = 10;
 
 interface ReactionGroupShape extends Group {
   readonly messageId: string;
@@ -29,12 +30,9 @@ export const ReactionGroup = builder.objectRef<ReactionGroupShape>('ReactionGrou
           description: `How many, 1–${REACTED_SHOWN_MAX}.`,
         }),
       },
-      complexity: ({ limit }) => ({ field: 1, multiplier: clamped(limit) }),
-      resolve: ({ userIds }, { limit }, ctx) => findProfiles(ctx, userIds.slice(0, clamped(limit))),
+      complexity: ({ limit }) => limitComplexity(limit, REACTED_SHOWN_MAX),
+      resolve: ({ userIds }, { limit }, ctx) =>
+        findProfiles(ctx, userIds.slice(0, requireLimit(limit, REACTED_SHOWN_MAX))),
     }),
   }),
 });
-
-function clamped(limit: number): number {
-  return Math.min(Math.max(limit, 1), REACTED_SHOWN_MAX);
-}

@@ -31,7 +31,7 @@ interface Changed {
 }
 
 const ReportMessageSucceeded = builder.objectRef<Changed>('ReportMessageSucceeded').implement({
-  description: 'The room’s moderators find it in their queue.',
+  description: 'Who settles it finds it in their queue.',
   fields: (t) => ({
     report: t.field({
       type: MessageReport,
@@ -50,7 +50,7 @@ const ReportMessageInput = builder.inputType('ReportMessageInput', {
       required: true,
       description: 'Why. BLOCKED_WORD is the word filter’s alone.',
     }),
-    note: t.string({ description: `For the moderators, at most ${NOTE_LENGTH_MAX} characters.` }),
+    note: t.string({ description: `For who settles it, at most ${NOTE_LENGTH_MAX} characters.` }),
     revision: t.int({
       description:
         'The `revision` that the viewer has seen, so that an edit since hides nothing; the current one unless told.',
@@ -62,10 +62,10 @@ builder.mutationField('reportMessage', (t) =>
   t.field({
     type: ReportMessageSucceeded,
     description:
-      'Shows a message of a room that the viewer is in to the room’s owners and moderators, with its text as it is now. ' +
-      'Once a message and account: again is answered by the first report. ForbiddenError for the viewer’s own message; ' +
-      'ConflictError for a deleted one, and in DIRECT rooms, which nobody moderates. Needs the scopes `rooms:read` and ' +
-      '`rooms:write`.',
+      'Shows a message of a room that the viewer is in to the room’s owners and moderators, with its text as it is now; in ' +
+      'DIRECT rooms, and where nobody else moderates than who wrote it, to the roles OPERATOR and ADMIN. Once a message ' +
+      'and account: again is answered by the first report. ForbiddenError for the viewer’s own message; ConflictError for a ' +
+      'deleted one. Needs the scopes `rooms:read` and `rooms:write`.',
     ...withBoth(
       withScope('rooms:read', 'rooms:write'),
       withRateLimit({ by: 'ACCOUNT', limit: 30, windowSeconds: 600 }),
@@ -112,12 +112,12 @@ const ResolveReportInput = builder.inputType('ResolveReportInput', {
     reportId: t.globalID({ for: MessageReport, required: true, description: 'The report’s id.' }),
     outcome: t.field({ type: ReportOutcomeEnum, required: true, description: 'How.' }),
     resolution: t.string({
-      description: `For the other moderators, at most ${NOTE_LENGTH_MAX} characters.`,
+      description: `For others who settle reports of the room, at most ${NOTE_LENGTH_MAX} characters.`,
     }),
     deleteMessage: t.boolean({
       description:
         'Deletes the message with it, or neither is done. With UPHELD only; as `deleteMessage` does it, and under its rule ' +
-        'of who may.',
+        'of who may. Who settles as OPERATOR or ADMIN may always.',
     }),
   }),
 });
@@ -126,9 +126,10 @@ builder.mutationField('resolveReport', (t) =>
   t.field({
     type: ResolveReportSucceeded,
     description:
-      'Settles a report, for the room’s owners and moderators, except who wrote the message. It is settled once: ' +
-      'ConflictError names the outcome where another moderator was first; the same again by the same one is answered as ' +
-      'the first time. The message’s other reports stay open. Needs the scopes `rooms:read` and `rooms:moderate`.',
+      'Settles a report, for the room’s owners and moderators, except who wrote the message; for the roles OPERATOR and ' +
+      'ADMIN where there is nobody else for it, as in DIRECT rooms, also of rooms that they are not in. It is settled once: ' +
+      'ConflictError names the outcome where another was first; the same again by the same account is answered as the ' +
+      'first time. The message’s other reports stay open. Needs the scopes `rooms:read` and `rooms:moderate`.',
     ...withBoth(
       withScope('rooms:read', 'rooms:moderate'),
       withRateLimit({ by: 'ACCOUNT', limit: 120, windowSeconds: 60 }),

@@ -39,9 +39,9 @@ export const ReportReasonEnum = builder.enumType('ReportReason', {
 });
 
 const STATES: Readonly<Record<ReportState, string>> = {
-  OPEN: 'It waits for a moderator.',
-  UPHELD: 'A moderator found it to be right.',
-  DISMISSED: 'A moderator found nothing in it.',
+  OPEN: 'It waits to be settled.',
+  UPHELD: 'It was found to be right.',
+  DISMISSED: 'Nothing was found in it.',
 };
 
 export const ReportStateEnum = builder.enumType('ReportState', {
@@ -51,15 +51,16 @@ export const ReportStateEnum = builder.enumType('ReportState', {
   ) as Record<ReportState, { description: string }>,
 });
 
-const MODERATORS = 'Null for who made the report without moderating the room.';
+const MODERATORS = 'Null for who made the report and does not settle it.';
 const MessageReportRef = builder.objectRef<MessageReportShape>('MessageReport');
 
 export const MessageReport = builder.node(MessageReportRef, {
   id: { resolve: ({ id }) => id },
   description:
-    'What somebody, or the word filter, has found in a message. Read by the room’s owners and moderators with the ' +
-    'scopes `rooms:moderate` and `rooms:read`, except by who wrote the message; and, without what is null for them below, ' +
-    'by who made it.',
+    'What somebody, or the word filter, has found in a message. Read and settled by the room’s owners and moderators with ' +
+    'the scopes `rooms:moderate` and `rooms:read`, except by who wrote the message; with the same scopes by the roles ' +
+    'OPERATOR and ADMIN where nobody in the room can: in DIRECT rooms, and where nobody else moderates than who wrote ' +
+    'the message; and, without what is null for them below, by who made it.',
   authScopes: (report, ctx) => canReadReport(ctx, report),
   // Read anew each time: what is remembered of a request may be from before its own mutation.
   loadWithoutCache: (id, ctx) => findReport(ctx, id),
@@ -67,14 +68,16 @@ export const MessageReport = builder.node(MessageReportRef, {
     room: t.field({
       type: Room,
       nullable: true,
-      description: 'Where it was said; null for who may not read the room any more.',
+      description:
+        'Where it was said; null for who may not read the room, as operators who are not in it.',
       resolve: ({ roomId }, _args, ctx) => findRoom(ctx, roomId),
     }),
     message: t.field({
       type: ChatMessage,
       nullable: true,
       description:
-        'The message as it is now; null where the viewer may not read it, as from before they joined a SINCE_JOINED room.',
+        'The message as it is now; null where the viewer may not read it, as from before they joined a SINCE_JOINED room, or ' +
+        'as an operator who is not in the room.',
       resolve: ({ messageId }, _args, ctx) => findMessage(ctx, messageId),
     }),
     author: t.field({
@@ -181,8 +184,9 @@ builder.objectField(Room, 'reports', (t) =>
       type: MessageReport,
       nullable: true,
       description:
-        'What was reported in it, oldest first, without what is about the viewer’s own messages. Null for all but owners ' +
-        'and moderators with the scope `rooms:moderate`, whether or not there are any.',
+        'What was reported in it, oldest first, without what is about the viewer’s own messages. With the scope ' +
+        '`rooms:moderate` for owners and moderators, and for participants with the role OPERATOR or ADMIN, who find there ' +
+        'what nobody in the room can settle; null for all others, whether or not there are any.',
       complexity: pageComplexity,
       args: {
         state: t.arg({ type: ReportStateEnum, description: 'Only these; all unless told.' }),
@@ -200,7 +204,9 @@ builder.queryField('messageReports', (t) =>
       type: MessageReport,
       description:
         'What was reported in all rooms that the viewer is owner or moderator of, oldest first, without what is about ' +
-        'their own messages. Needs the scopes `rooms:read` and `rooms:moderate`.',
+        'their own messages. For the roles OPERATOR and ADMIN also what nobody in its room can settle: what was said in ' +
+        'DIRECT rooms, and where no owner or moderator is but who wrote the message. Needs the scopes `rooms:read` and ' +
+        '`rooms:moderate`.',
       ...withScope('rooms:read', 'rooms:moderate'),
       complexity: pageComplexity,
       args: {

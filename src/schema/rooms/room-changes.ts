@@ -9,7 +9,7 @@ import {
 import { ACCOUNTS_MAX } from '#resolvers/rooms/accounts.ts';
 import { createRoom } from '#resolvers/rooms/create-room.ts';
 import { openDirectRoom } from '#resolvers/rooms/direct-room.ts';
-import { PARTICIPANTS_MAX, ROOMS_MAX } from '#resolvers/rooms/enter-room.ts';
+import { PARTICIPANTS_MAX, ROOMS_BY_OTHERS_MAX, ROOMS_MAX } from '#resolvers/rooms/enter-room.ts';
 import {
   EXTERNAL_ID_BYTES_MAX,
   EXTERNAL_ID_MAX,
@@ -46,7 +46,7 @@ export const ROOM_ID = { required: true, for: Room, description: 'The room’s i
 
 export const ENTRY_LIMITS =
   `ConflictError past ${PARTICIPANTS_MAX.toLocaleString('en')} participants of a room, and past ${ROOMS_MAX} rooms of ` +
-  'an account, archived and direct ones included.';
+  `an account, ${ROOMS_BY_OTHERS_MAX} where others add it, archived and direct ones included.`;
 
 interface RoomChanged {
   readonly room: RoomShape;
@@ -96,7 +96,7 @@ const CreateRoomInput = builder.inputType('CreateRoomInput', {
 builder.mutationField('createRoom', (t) =>
   t.field({
     type: RoomCreated,
-    description: `Makes a GROUP room, which the viewer owns. NotFoundError for an account that is not there. ${ENTRY_LIMITS} ${ROOM_NEEDS}`,
+    description: `Makes a GROUP room, which the viewer owns. InvalidInputError that names who is not there. ${ENTRY_LIMITS} ${ROOM_NEEDS}`,
     ...roomPolicy(60),
     args: { input: t.arg({ type: CreateRoomInput, required: true, description: 'What room.' }) },
     errors: {
@@ -123,7 +123,7 @@ builder.mutationField('openDirectRoom', (t) =>
     type: DirectRoomOpened,
     description:
       'The DIRECT room of the viewer and another account: there is one for each pair, made by whoever opens it first. Who had ' +
-      'left it is in it again by opening it; the other is not pulled back. Again is the same as once. NotFoundError for an ' +
+      'left it is in it again by opening it; the other is not pulled back. Again is the same as once. InvalidInputError for an ' +
       `account that is not there. ConflictError past ${ROOMS_MAX} rooms of either. ${ROOM_NEEDS}`,
     ...roomPolicy(60),
     args: {
@@ -182,7 +182,7 @@ builder.mutationField('archiveRoom', (t) =>
   t.field({
     type: RoomArchived,
     description:
-      'From then on nothing in the room changes, but that participants leave, are removed and banned; it is read on. By owners. Again is the ' +
+      'From then on nothing in the room changes, but that participants leave, are removed and banned, and bans are lifted; it is read on. By owners. Again is the ' +
       `same as once. ${ROOM_IS} ${ROOM_NEEDS}`,
     ...roomPolicy(60),
     args: { input: t.arg({ type: ArchiveRoomInput, required: true, description: 'Which.' }) },

@@ -118,6 +118,14 @@ for (const type of Object.values(PARTICIPANT_EVENTS)) {
   );
 }
 
+builder.objectField(PARTICIPANT_EVENTS.PARTICIPANT_UPDATED, 'isBanned', (t) =>
+  t.boolean({
+    description:
+      'Whether they are banned now: who had left before may be. False for a viewer who is not in the room.',
+    resolve: ({ event }) => event.participant?.isBanned ?? false,
+  }),
+);
+
 builder.objectField(ParticipantLeft, 'reason', (t) =>
   t.field({
     type: LeaveReason,

@@ -10,9 +10,12 @@ import {
   findRoom,
   findRoomByExternalId,
   hiddenSince,
+  otherOf,
 } from '#resolvers/rooms/room.ts';
 import { listRooms } from '#resolvers/rooms/room-list.ts';
 import type { Room as RoomShape } from '#resolvers/rooms/room-row.ts';
+import { readRoomsCursor } from '#resolvers/rooms/rooms-stream.ts';
+import { requireViewer } from '#resolvers/users/access.ts';
 import { builder } from '#schema/builder.ts';
 import { pageComplexity, withScope } from '#schema/policy.ts';
 import { User } from '#schema/users/user.ts';
@@ -59,6 +62,13 @@ export const Room = builder.node(RoomRef, {
       nullable: true,
       description: `What it is called; null for DIRECT, which is called by who else is in it. ${HIDDEN}`,
       resolve: async (room, _args, ctx) => ((await hiddenSince(ctx, room)) ? null : room.name),
+    }),
+    directWith: t.field({
+      type: User,
+      nullable: true,
+      description:
+        'Who else a DIRECT room is with, also when they have left it; null for GROUP, and once that account is deleted.',
+      resolve: (room, _args, ctx) => findProfile(ctx, otherOf(room, requireViewer(ctx).userId)),
     }),
     externalId: t.exposeString('externalId', {
       nullable: true,
@@ -155,9 +165,11 @@ builder.queryField('rooms', (t) =>
           description: 'Only these; all of what is given must hold.',
         }),
       },
-      resolve: (_root, { filter, ...args }, ctx) => {
+      resolve: async (_root, { filter, ...args }, ctx) => {
         parsePage(args, 'forward');
-        return resolveCursorConnection<Promise<RoomShape[]>>(
+        // Before the page: what comes in between is told by the stream, and at worst shown twice.
+        const followCursor = await readRoomsCursor(ctx);
+        const page = await resolveCursorConnection<Promise<RoomShape[]>>(
           {
             args,
             defaultSize: PAGE_SIZE_DEFAULT,
@@ -172,9 +184,22 @@ builder.queryField('rooms', (t) =>
               isInverted: inverted,
             }),
         );
+        return { ...page, followCursor };
       },
     },
-    { name: 'RoomConnection', description: 'A page of rooms.' },
+    {
+      name: 'RoomConnection',
+      description: 'A page of rooms.',
+      fields: (t) => ({
+        followCursor: t.field({
+          type: 'Cursor',
+          description:
+            'The head of the stream over all rooms from before the page was read: `roomsChanged` after it misses nothing ' +
+            'that the page does not show, and may tell again what it does.',
+          resolve: ({ followCursor }) => followCursor,
+        }),
+      }),
+    },
     { name: 'RoomEdge', description: 'A room and its place in the list.' },
   ),
 );

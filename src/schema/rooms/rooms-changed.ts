@@ -45,6 +45,13 @@ const RoomChanged = builder.objectRef<RoomEventShape>('RoomChanged').implement({
       description: 'The message that it is about, as it is now; null where it is about none.',
       resolve: ({ event }) => event.message,
     }),
+    user: t.field({
+      type: User,
+      nullable: true,
+      description:
+        'Whom it is about; null where that is a message or the room itself, and once the account is deleted.',
+      resolve: ({ event }, _args, ctx) => findProfile(ctx, event.userId),
+    }),
     actor: t.field({
       type: User,
       nullable: true,

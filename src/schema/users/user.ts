@@ -18,7 +18,8 @@ export const RoleEnum = builder.enumType('Role', {
   ) as Record<keyof typeof Role, { description: string }>,
 });
 
-const PRIVATE = 'Null for all but the account itself, AUDITOR and ADMIN.';
+const PRIVATE =
+  'Null for all but the account itself (a token needs `viewer:read`), AUDITOR and ADMIN.';
 
 export const User = builder.prismaNode('User', {
   id: { field: 'id' },

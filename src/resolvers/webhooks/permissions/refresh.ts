@@ -1,5 +1,6 @@
 import type { Services } from '#context.ts';
 import { UnavailableError } from '#lib/errors.ts';
+import { createSlots } from '#lib/slots.ts';
 import type { GitHub } from '#outbound/github.ts';
 import { reportRefusedGitHubToken, useGitHubToken } from '#resolvers/users/github-link.ts';
 import { listRepositories } from './ask.ts';
@@ -7,7 +8,6 @@ import { takeLease } from './lease.ts';
 import { storeListed } from './listed-answer.ts';
 import { type Asking, listDue, prolong, readSet, type SetState } from './permission-set.ts';
 import { listSingles, storeSingle } from './single-answer.ts';
-import { createSlots } from './slots.ts';
 
 /** What GitHub says of who may see which repository, kept in PostgreSQL, where whoever hands out reads it. */
 export interface Permissions {
