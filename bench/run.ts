@@ -3,7 +3,16 @@
 import { spawnSync } from 'node:child_process';
 import { cpus } from 'node:os';
 
-const SCENARIOS = ['graphql', 'ingest', 'pull', 'live', 'auth', 'policies', 'webhooks', 'rooms'] as const;
+const SCENARIOS = [
+  'graphql',
+  'ingest',
+  'pull',
+  'live',
+  'auth',
+  'policies',
+  'webhooks',
+  'rooms',
+] as const;
 
 const asked = process.argv.slice(2);
 const unknown = asked.find((name) => !SCENARIOS.some((scenario) => scenario === name));

@@ -281,8 +281,8 @@ export const RETRY_CASES: readonly RetryCase[] = [
   },
   {
     name: 'broadcastToRoom',
-    prepare: async ({ member, room }) => ({
-      account: member,
+    prepare: async ({ owner, room }) => ({
+      account: owner,
       input: { roomId: room.id, message: { text: 'once' }, idempotencyKey: newId() },
       events: [],
       holds: `SELECT count(*) = 1 FROM room_broadcast WHERE channel = $1::uuid::text`,

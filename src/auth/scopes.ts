@@ -13,7 +13,7 @@ export const SCOPES = {
   'rooms:broadcast':
     'Send broadcasts into rooms: those that the account owns or moderates, and any with the role OPERATOR or ADMIN.',
   'rooms:moderate':
-    'Read and settle reports of messages where the account is an owner or moderator.',
+    'Read and settle reports of messages where the account is an owner or moderator; with the role OPERATOR or ADMIN also those that nobody in the room can settle.',
   'users:read': 'Read every account; needs the role AUDITOR or ADMIN.',
   'users:write': 'Change roles, disable and enable accounts; needs the role ADMIN.',
   'audit:read': 'Read the audit log; needs the role AUDITOR or ADMIN.',

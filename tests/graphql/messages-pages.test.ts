@@ -1,8 +1,9 @@
 import fc from 'fast-check';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { post } from '../support/graphql-client.ts';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { SEARCH_MS_MAX } from '#resolvers/rooms/bound-search.ts';
+import { post, until } from '../support/graphql-client.ts';
 import { change, readMessage, readRoom, send } from '../support/messages.ts';
-import { mutate } from '../support/mutations.ts';
+import { connectTo, mutate } from '../support/mutations.ts';
 import { startNaru, type TestNaru } from '../support/naru.ts';
 import { addMember, addMembers, type MadeRoom, type Member, makeRoom } from '../support/rooms.ts';
 
@@ -378,21 +379,137 @@ describe('a search', () => {
     expect(common.join()).not.toContain('chat_message_body_idx');
   });
 
+  describe('is bounded', () => {
+    /** Made so that no index helps, and each comparison takes milliseconds. */
+    const HOSTILE = { body: "'aab' || repeat('a', 7900)" };
+    const LONG = `${'a'.repeat(98)}b`;
+
+    /** What came of it: what was found, or the code and message of the error. */
+    const outcome = async (member: Member, { id }: MadeRoom, text: string) => {
+      const query = `query ($id: ID!, $text: String!) {
+        room(id: $id) { searchMessages(query: $text) { nodes { body } } } }`;
+      const { result } = await post(naru.url, { query, variables: { id, text } }, member.token);
+      const [error] = result.errors ?? [];
+      if (error) return { code: error.extensions.code, message: error.message };
+      return bodies(result.data.room.searchMessages);
+    };
+
+    async function countSearching(): Promise<number> {
+      const [row] = await naru.app.database.query<{ count: number }>(
+        `SELECT count(*)::int FROM pg_stat_activity WHERE datname = current_database()
+           AND state = 'active' AND query LIKE '%readable.as_of%' AND pid <> pg_backend_pid()`,
+      );
+      return row?.count ?? 0;
+    }
+
+    /** Nobody reads a message until the lock is let go. */
+    async function lockMessages(): Promise<() => Promise<void>> {
+      const client = await connectTo(naru.database);
+      await client.query('BEGIN');
+      await client.query('LOCK chat_message IN ACCESS EXCLUSIVE MODE');
+      return async () => {
+        await client.query('COMMIT');
+        await client.end();
+      };
+    }
+
+    test('in time: what takes longer says so, and holds up its own account and nobody else', async () => {
+      const [attacker, accomplice, other] = await people(3);
+      const room = await makeRoom(naru, { owner: attacker, members: [accomplice] });
+      await fill(room, attacker, 5_000, HOSTILE);
+      const quiet = await makeRoom(naru, { owner: other });
+      await send(naru.url, other, quiet, 'hello there');
+      const startedAt = performance.now();
+      let ended = 0;
+      const hostile = [0, 1].map(async () => {
+        const answer = await outcome(attacker, room, LONG);
+        ended += 1;
+        return answer;
+      });
+      await until(async () => (await countSearching()) === 1);
+      expect(await outcome(other, quiet, 'hello')).toEqual(['hello there']);
+      expect(ended).toBe(0);
+      const stopped = { code: 'UNAVAILABLE', message: expect.stringContaining('more specific') };
+      expect(await hostile[0]).toEqual(stopped);
+      expect(performance.now() - startedAt).toBeLessThan(SEARCH_MS_MAX * 2);
+      // One after another of an account, two at once of them all.
+      await until(async () => (await countSearching()) === 1);
+      const second = outcome(accomplice, room, LONG);
+      await until(async () => (await countSearching()) === 2);
+      const third = outcome(other, quiet, 'hello');
+      expect(await countSearching()).toBeLessThanOrEqual(2);
+      expect(await Promise.all([...hostile, second, third])).toEqual([
+        stopped,
+        stopped,
+        stopped,
+        ['hello there'],
+      ]);
+    });
+
+    test('in number: of an account ten may wait', async () => {
+      const [owner] = await people(1);
+      const room = await makeRoom(naru, { owner });
+      await send(naru.url, owner, room, 'hello there');
+      const unlock = await lockMessages();
+      const refused: unknown[] = [];
+      const asked = Array.from({ length: 12 }, async () => {
+        const answer = await outcome(owner, room, 'hello');
+        if (!Array.isArray(answer)) refused.push(answer);
+        return answer;
+      });
+      await until(() => refused.length === 2);
+      await unlock();
+      await Promise.all(asked);
+      expect(refused).toMatchObject([{ code: 'RATE_LIMITED' }, { code: 'RATE_LIMITED' }]);
+      expect(await outcome(owner, room, 'hello')).toEqual(['hello there']);
+    });
+
+    test('in waiting: whose turn comes too late is told so', async () => {
+      const [first, second, late] = await people(3);
+      const room = await makeRoom(naru, { owner: first, members: [second, late] });
+      await send(naru.url, first, room, 'hello there');
+      const unlock = await lockMessages();
+      const ahead = [first, second].map((one) => outcome(one, room, 'hello'));
+      await until(async () => (await countSearching()) === 2);
+      const answers: unknown[] = [];
+      const asked = Array.from({ length: 11 }, async () => {
+        answers.push(await outcome(late, room, 'hello'));
+      });
+      // One is refused: the others wait.
+      await until(() => answers.length === 1);
+      const later = performance.now() + 10_001;
+      const clock = vi.spyOn(performance, 'now').mockReturnValue(later);
+      try {
+        await unlock();
+        await Promise.all([...ahead, ...asked]);
+      } finally {
+        clock.mockRestore();
+      }
+      const waited = Array.from({ length: 10 }, () => ({ code: 'UNAVAILABLE' }));
+      expect(answers).toMatchObject([{ code: 'RATE_LIMITED' }, ...waited]);
+      expect(await outcome(late, room, 'hello')).toEqual(['hello there']);
+    });
+  });
+
   /** How PostgreSQL goes about the searches among what is asked meanwhile. */
   async function plansOf(ask: () => Promise<void>): Promise<string[]> {
-    const { pool } = naru.app.database;
-    const query = pool.query.bind(pool);
-    const asked: { text: string; values: unknown[] }[] = [];
-    Object.assign(pool, {
-      query: (given: { text: string; values: unknown[] }) => {
-        asked.push(given);
-        return query(given);
-      },
-    });
+    const { database } = naru.app;
+    const { transaction } = database;
+    const asked: { text: string; values: readonly unknown[] }[] = [];
+    const transact: typeof transaction = (work) =>
+      transaction((sql) =>
+        work({
+          query: (text, values = [], name) => {
+            asked.push({ text, values });
+            return sql.query(text, values, name);
+          },
+        }),
+      );
+    Object.assign(database, { transaction: transact });
     try {
       await ask();
     } finally {
-      Object.assign(pool, { query });
+      Object.assign(database, { transaction });
     }
     const searches = asked.filter(({ text }) => text.includes('ILIKE'));
     const plans = await Promise.all(

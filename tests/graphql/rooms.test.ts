@@ -216,7 +216,6 @@ describe('a group room', () => {
     for (const [field, input] of [
       ['updateRoom', { roomId, name: 'x' }],
       ['addParticipants', { roomId, userIds: [stranger.id] }],
-      ['unbanParticipant', { roomId, userId }],
       ['muteParticipant', { roomId, userId }],
       ['unmuteParticipant', { roomId, userId }],
       ['setParticipantRole', { roomId, userId, role: 'OWNER' }],

@@ -41,7 +41,8 @@ export const AUDIT_ACTIONS = {
   ROOM_PARTICIPANT_UNMUTED: 'A mute in a room was lifted.',
   ROOM_PARTICIPANT_ROLE_CHANGED: 'A participant of a room has another role.',
   MESSAGE_DELETED: 'A message was deleted by somebody other than its author.',
-  REPORT_RESOLVED: 'A moderator of a room settled the report of a message.',
+  REPORT_RESOLVED:
+    'A moderator of a room, or an operator where nobody in it could, settled the report of a message.',
 } as const;
 
 export type AuditAction = keyof typeof AUDIT_ACTIONS;

@@ -13,6 +13,7 @@ import {
 } from '#resolvers/webhooks/message.ts';
 import { findReadableMessage, readRepository } from '#resolvers/webhooks/readable.ts';
 import { builder } from '#schema/builder.ts';
+import { feedConnectionOf } from '#schema/feed-connection.ts';
 import { pageComplexity, withBoth, withCost, withRateLimit, withScope } from '#schema/policy.ts';
 import { StreamCheckpoint, StreamItem, type StreamItemShape } from '#schema/stream.ts';
 import { parseFilter, WebhookMessageFilter } from './filter.ts';
@@ -149,37 +150,6 @@ export const WebhookMessage = builder.prismaNode('WebhookMessage', {
   }),
 });
 
-interface Edge {
-  readonly node: MessageRow;
-  readonly cursorAt: (position: bigint) => string;
-  readonly cursor: string;
-}
-
-interface PageInfo {
-  readonly edges: readonly Edge[];
-  readonly hasNextPage: boolean;
-  readonly hasPreviousPage: boolean;
-  readonly startCursor: string | null;
-  readonly endCursor: string | null;
-}
-
-// A cursor is signed only when it is asked for. Made once, since an accessor in a literal keeps what it
-// closes over until the next full collection.
-const EDGE = {
-  get cursor(): string {
-    const { node, cursorAt } = this as unknown as Edge;
-    return cursorAt(node.position);
-  },
-};
-const PAGE_INFO = {
-  get startCursor(): string | null {
-    return (this as unknown as PageInfo).edges.at(0)?.cursor ?? null;
-  },
-  get endCursor(): string | null {
-    return (this as unknown as PageInfo).edges.at(-1)?.cursor ?? null;
-  },
-};
-
 const WebhookMessageConnection = builder.connectionObject(
   {
     type: WebhookMessage,
@@ -223,16 +193,7 @@ builder.queryField('webhookMessages', (t) =>
           paths: [['nodes'], ['edges', 'node']],
         });
         const found = await listMessages(ctx, { filter: parseFilter(filter), page }, selection);
-        const { messages, cursorAt, hasNextPage, hasPreviousPage } = found;
-        const edgeOf = (node: MessageRow): Edge =>
-          Object.assign(Object.create(EDGE), { node, cursorAt });
-        const edges = messages.map(edgeOf);
-        const pageInfo: PageInfo = Object.assign(Object.create(PAGE_INFO), {
-          edges,
-          hasNextPage,
-          hasPreviousPage,
-        });
-        return { ...found, edges, pageInfo };
+        return feedConnectionOf(found.messages, found);
       },
     },
     WebhookMessageConnection,
