@@ -65,8 +65,8 @@ function lookAt({ type, extensions }: Input, value: unknown, path: string): void
         `${path}.${field.name}`,
       );
     }
-  } else if (extensions['isRelayGlobalID'] === true) {
-    lookAtId(String(value), typenamesOf(extensions['relayGlobalIDFor']), path);
+  } else if (extensions['isRelayGlobalID'] === true && typeof value === 'string') {
+    lookAtId(value, typenamesOf(extensions['relayGlobalIDFor']), path);
   }
 }
 
