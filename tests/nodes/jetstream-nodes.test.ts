@@ -3,6 +3,9 @@ import { connect } from '@nats-io/transport-node';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { topics } from '#pubsub/topics.ts';
 import { until } from '../support/graphql-client.ts';
+import { createActs } from '../support/room-acts.ts';
+import { watchRoom, watchRooms } from '../support/room-watch.ts';
+import { addMembers, type Member, makeRoom } from '../support/rooms.ts';
 import { requireServer } from '../support/servers.ts';
 import { postSigned, readAll, readNode, watchWebhooks } from '../support/webhooks.ts';
 import { countMessages, testHandover, testNews } from './sharing.ts';
@@ -35,17 +38,19 @@ describe.skipIf(!requireServer('nats-server'))('two nodes on NATS', () => {
 
   testNews(() => world);
 
-  test('the broker holds as many consumers for fifty users as for one', async () => {
+  /** By topic. */
+  async function countConsumers(): Promise<Record<string, number>> {
     const manager = await manage();
-    const countConsumers = async () => {
-      const counts = await Promise.all(
-        topics.map(async ({ name }) => {
-          const consumers = await manager.consumers.list(streamOf(name)).next();
-          return [name, consumers.length] as const;
-        }),
-      );
-      return Object.fromEntries(counts);
-    };
+    const counts = await Promise.all(
+      topics.map(async ({ name }) => {
+        const consumers = await manager.consumers.list(streamOf(name)).next();
+        return [name, consumers.length] as const;
+      }),
+    );
+    return Object.fromEntries(counts);
+  }
+
+  test('the broker holds as many consumers for fifty users as for one', async () => {
     const open = async (username: string) => {
       const token = await world.addReader(username);
       // One on each node.
@@ -60,7 +65,11 @@ describe.skipIf(!requireServer('nats-server'))('two nodes on NATS', () => {
       'webhooks.stored': 2,
       'webhooks.received': 1,
       'webhooks.permissions': 0,
-      'users.deleted': 1,
+      // One for each domain that erases.
+      'users.deleted': 2,
+      'rooms.logged': 1,
+      'rooms.moved': 0,
+      'rooms.signalled': 0,
     });
     for (let index = 1; index < 50; index += 1) watches.push(...(await open(`user-${index}`)));
     const { json } = await postSigned(world.nodes[0].url, '{"for":"all"}');
@@ -69,6 +78,33 @@ describe.skipIf(!requireServer('nats-server'))('two nodes on NATS', () => {
     await Promise.all(watches.map((watch) => watch.close()));
     // Nobody follows any more: the nodes let go of what they held.
     await until(async () => (await countConsumers())['webhooks.stored'] === 0);
+  });
+
+  test('and as many for twenty people of a room as for one', async () => {
+    const people = await addMembers(world, 20);
+    const [owner, ...members] = people;
+    if (owner === undefined) throw new Error('Nobody is there');
+    const room = await makeRoom(world, { owner, members });
+    const open = ({ token }: Member) =>
+      Promise.all(
+        world.nodes.flatMap(({ url }) => [
+          watchRoom(url, token, { roomId: room.id }),
+          watchRooms(url, token),
+        ]),
+      );
+    const watches = await open(owner);
+    // Two nodes that follow, and the job that writes the feed over all rooms.
+    const expected = { 'rooms.logged': 3, 'rooms.moved': 2, 'rooms.signalled': 2 };
+    expect(await countConsumers()).toMatchObject(expected);
+    for (const member of members) watches.push(...(await open(member)));
+    await createActs(() => world.nodes[0].url).say(owner, room, 'to all');
+    for (const watch of watches) {
+      // The feed over all rooms takes up what was there before, too.
+      while ((await watch.nextEvent())['message']?.body !== 'to all');
+    }
+    expect(await countConsumers()).toMatchObject(expected);
+    await Promise.all(watches.map((watch) => watch.close()));
+    await until(async () => (await countConsumers())['rooms.moved'] === 0);
   });
 
   test('while NATS is down nothing is accepted or stored; after it, all is again', async () => {
