@@ -30,7 +30,7 @@ export interface KeyReader<Item> {
   fail(error: Error): void;
   /**
    * What follows `after`, which is behind the position: from the ring, else a page of the table that
-   * equal calls of about a second share. Throws `UnavailableError` when the table is away.
+   * equal calls share. Throws `UnavailableError` when the table is away.
    */
   readAfter(after: bigint): Promise<readonly Item[]>;
   /** What follows `after` when the ring still holds all of it, without waiting; else null. */
@@ -48,9 +48,6 @@ export interface KeyReaderOptions<Item> {
   readonly onError: (error: unknown) => void;
 }
 
-const PAGES_KEPT_MAX = 4;
-const PAGE_KEPT_MS = 1_000;
-
 /** A page of the table, or why nothing can follow. */
 type Look<Item> =
   | { readonly items: readonly Item[] }
@@ -61,8 +58,7 @@ export function createKeyReader<Item>(options: KeyReaderOptions<Item>): KeyReade
   const { epoch } = start;
   const members = new Set<Member<Item>>();
   const ring: Item[] = [];
-  /** Under way, and the latest few that were read a moment ago: who comes back seldom comes alone. */
-  const pages = new Map<bigint, Promise<readonly Item[]>>();
+  const pagesUnderWay = new Map<bigint, Promise<readonly Item[]>>();
   let ringBytes = 0;
   let position = start.head;
   let target = start.head;
@@ -98,23 +94,16 @@ export function createKeyReader<Item>(options: KeyReaderOptions<Item>): KeyReade
   };
 
   const readPageOnce = (after: bigint) => {
-    const known = pages.get(after);
+    const known = pagesUnderWay.get(after);
     if (known !== undefined) return known;
-    const forget = () => {
-      if (pages.get(after) === page) pages.delete(after);
-    };
-    const page = readPage(after).then((look) => {
-      if ('fault' in look) throw look.fault;
-      if (look.items.length > 0) return look.items;
-      throw new FeedResetError('The feed has gone back behind what was read of it');
-    });
-    page.then((items) => {
-      const bytes = items.reduce((sum, item) => sum + feed.bytesOf(item), 0);
-      const mayStay = bytes <= options.ringBytesMax && pages.size <= PAGES_KEPT_MAX;
-      if (mayStay) setTimeout(forget, PAGE_KEPT_MS).unref();
-      else forget();
-    }, forget);
-    pages.set(after, page);
+    const page = readPage(after)
+      .then((look) => {
+        if ('fault' in look) throw look.fault;
+        if (look.items.length > 0) return look.items;
+        throw new FeedResetError('The feed has gone back behind what was read of it');
+      })
+      .finally(() => pagesUnderWay.delete(after));
+    pagesUnderWay.set(after, page);
     return page;
   };
 
