@@ -1,4 +1,4 @@
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { openSocket } from '../support/graphql-client.ts';
 import { startNaru, type TestNaru } from '../support/naru.ts';
 import { type Acts, createActs } from '../support/room-acts.ts';
@@ -387,4 +387,16 @@ describe('under KEPT', () => {
     await acts.ban(owner, room, member);
     await expect(watch(member, { after: start })).rejects.toThrow('NOT_FOUND');
   });
+});
+
+test('who is removed while their stream begins is told nothing of it, not even where the room is', async () => {
+  const { roomFeed } = naru.app;
+  const { readHead } = roomFeed;
+  const spy = vi.spyOn(roomFeed, 'readHead').mockImplementation(async (key) => {
+    // Let in already, and the room's head is not read yet.
+    spy.mockRestore();
+    await acts.remove(owner, room, member);
+    return readHead(key);
+  });
+  await expect(watch(member)).rejects.toThrow('NOT_FOUND');
 });

@@ -76,6 +76,11 @@ export async function watchRoom(
         return signal.type !== 'PRESENCE' || isIn(await ctx.loadMembership(roomId, signal.userId));
       },
     });
+    // The head at which the stream begins may be from after they left: then it begins for nobody.
+    if (leftPosition === null && !isIn(await ctx.loadMembership(roomId, userId))) {
+      await stream.return();
+      throw noSuchRoom();
+    }
     return onEnd(
       withAdmissions(
         stream,
