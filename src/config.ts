@@ -1,4 +1,4 @@
-// The only reader of the environment. `.env.example` lists the same settings for operators; a test
+// The only reader of the environment: one list, however long. `.env.example` lists the same settings for operators; a test
 // keeps the two equal.
 import { isIP } from 'node:net';
 import { availableParallelism } from 'node:os';

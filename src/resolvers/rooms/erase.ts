@@ -21,6 +21,7 @@ export async function eraseFromRooms(
     for (const roomId of await findRooms(app, payload.userId)) {
       await leave(app, roomId, payload.userId);
       await eraseReactions(app, roomId, payload.userId);
+      await eraseMentions(app, roomId, payload.userId);
       await eraseTraces(app.database, roomId, payload.userId);
     }
   }
@@ -64,6 +65,19 @@ async function eraseReactions(app: RoomServices, roomId: string, userId: string)
   }
 }
 
+// Under the room's lock: an edit that names whom the message named before would write them back.
+const MENTIONS = [
+  `UPDATE chat_message m SET mention_ids = array_remove(m.mention_ids, $2)
+   FROM chat_mention n WHERE n.room_id = $1 AND n.user_id = $2 AND m.id = n.message_id`,
+  'DELETE FROM chat_mention WHERE room_id = $1 AND user_id = $2',
+];
+
+async function eraseMentions(app: RoomServices, roomId: string, userId: string): Promise<void> {
+  await writeRoom(app, roomId, async ({ sql }) => {
+    for (const text of MENTIONS) await sql.query(text, [roomId, userId]);
+  });
+}
+
 // Without the room's lock: none of it has a place in the log, and they are out of the room by now.
 const TRACES = [
   'UPDATE room SET created_by_id = NULL WHERE id = $1 AND created_by_id = $2',
@@ -72,9 +86,6 @@ const TRACES = [
    FROM chat_message m WHERE m.id = e.message_id AND m.room_id = $1 AND $2 = ANY (e.mention_ids)`,
   `UPDATE chat_message_edit e SET edited_by_id = NULL
    FROM chat_message m WHERE m.id = e.message_id AND m.room_id = $1 AND e.edited_by_id = $2`,
-  `UPDATE chat_message m SET mention_ids = array_remove(m.mention_ids, $2)
-   FROM chat_mention n WHERE n.room_id = $1 AND n.user_id = $2 AND m.id = n.message_id`,
-  'DELETE FROM chat_mention WHERE room_id = $1 AND user_id = $2',
   'UPDATE chat_message SET deleted_by_id = NULL WHERE room_id = $1 AND deleted_by_id = $2',
   // A report of the filter's own is known by having nobody and this reason.
   `UPDATE message_report SET reporter_id = NULL,
